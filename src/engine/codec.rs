@@ -1,0 +1,131 @@
+//! Compression, with contexts that live as long as their worker, and without
+//! wasting time on what does not compress.
+
+use super::error::{Error, Kind, Result};
+use super::format::segment::{BLOCK_MAX, Codec};
+
+/// A block is stored compressed when that saves at least one part in this many.
+const WORTH: usize = 32;
+const SAMPLE: usize = 4 << 10;
+const SAMPLES: usize = 4;
+
+/// One worker's compressor. After a body that did not compress, the next ones
+/// are only sampled until a sample does: media and archives cost little, and a
+/// change of the kind of data is noticed within one block.
+pub(crate) struct Compressor {
+    zstd: zstd::bulk::Compressor<'static>,
+    out: Vec<u8>,
+    doubtful: bool,
+}
+
+fn broken(e: std::io::Error) -> Error {
+    Error::io("the compressor could not be set up", e)
+}
+
+impl Compressor {
+    pub(crate) fn new(level: i32) -> Result<Self> {
+        Ok(Self {
+            zstd: zstd::bulk::Compressor::new(level).map_err(broken)?,
+            out: vec![0; BLOCK_MAX],
+            doubtful: false,
+        })
+    }
+
+    /// The form in which `body` is to be stored.
+    pub(crate) fn compress<'a>(&'a mut self, body: &'a [u8]) -> (Codec, &'a [u8]) {
+        if self.doubtful && body.len() >= 2 * SAMPLES * SAMPLE {
+            self.doubtful = !self.samples_compress(body);
+            if self.doubtful {
+                return (Codec::Raw, body);
+            }
+        }
+        let room = (body.len() - body.len() / WORTH).min(self.out.len());
+        // The only expected failure is that the result does not fit: not worth it.
+        match self.zstd.compress_to_buffer(body, &mut self.out[..room]) {
+            Ok(n) => {
+                self.doubtful = false;
+                (Codec::Zstd, &self.out[..n])
+            }
+            Err(_) => {
+                self.doubtful = true;
+                (Codec::Raw, body)
+            }
+        }
+    }
+
+    fn samples_compress(&mut self, body: &[u8]) -> bool {
+        let stride = body.len() / SAMPLES;
+        (0..SAMPLES).any(|i| {
+            let sample = &body[i * stride..i * stride + SAMPLE];
+            self.zstd
+                .compress_to_buffer(sample, &mut self.out[..SAMPLE - SAMPLE / WORTH])
+                .is_ok()
+        })
+    }
+}
+
+/// One reader's decompressor.
+pub(crate) struct Decompressor(zstd::bulk::Decompressor<'static>);
+
+impl Decompressor {
+    pub(crate) fn new() -> Result<Self> {
+        Ok(Self(zstd::bulk::Decompressor::new().map_err(broken)?))
+    }
+
+    /// Undoes the codec; `out` has exactly the length the body must have.
+    pub(crate) fn expand(&mut self, codec: Codec, body: &[u8], out: &mut [u8]) -> Result<()> {
+        let bad = || Error::new(Kind::Corrupt, "a block does not decompress to its length");
+        match codec {
+            Codec::Raw if body.len() == out.len() => out.copy_from_slice(body),
+            Codec::Raw => return Err(bad()),
+            Codec::Zstd => {
+                if self.0.decompress_to_buffer(body, out).map_err(|_| bad())? != out.len() {
+                    return Err(bad());
+                }
+            }
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn random(n: usize) -> Vec<u8> {
+        let mut out = vec![0; n];
+        aws_lc_rs::rand::fill(&mut out).unwrap();
+        out
+    }
+
+    #[test]
+    fn noise_is_kept_raw_and_text_is_noticed_again() {
+        let mut c = Compressor::new(1).unwrap();
+        let text = b"one two three four ".repeat(20_000);
+        let noise = random(300_000);
+        assert_eq!(c.compress(&text).0, Codec::Zstd);
+        assert_eq!(c.compress(&noise).0, Codec::Raw);
+        assert!(c.doubtful);
+        assert_eq!(c.compress(&noise).0, Codec::Raw);
+        let (codec, packed) = c.compress(&text);
+        assert_eq!(codec, Codec::Zstd);
+        let mut out = vec![0; text.len()];
+        Decompressor::new()
+            .unwrap()
+            .expand(codec, packed, &mut out)
+            .unwrap();
+        assert_eq!(out, text);
+        assert!(!c.doubtful);
+    }
+
+    #[test]
+    fn a_wrong_length_is_an_error() {
+        let mut c = Compressor::new(1).unwrap();
+        let (codec, packed) = c.compress(&[7; 5000]);
+        let mut d = Decompressor::new().unwrap();
+        for n in [0, 4999, 5001] {
+            assert!(d.expand(codec, packed, &mut vec![0; n]).is_err());
+        }
+        assert!(d.expand(Codec::Raw, &[1, 2], &mut [0; 3]).is_err());
+    }
+}

@@ -1,0 +1,9 @@
+//! Colca: the firmware of a dedicated backup box.
+//!
+//! The rooms stand on floors; a room imports only rooms on lower floors, so
+//! that the house stays a tree (see `docs/architecture.md`).
+
+// Floor 1: pure machinery, none of which knows the others.
+pub mod engine;
+
+// Floor 3 to 5: use cases, panel, command line.

@@ -1,0 +1,154 @@
+//! Helpers of the engine's tests: a storage that can fail and lose power, and
+//! trees and targets in memory.
+// A test fails by panicking; not every test uses every helper.
+#![allow(clippy::unwrap_used, clippy::expect_used, dead_code, missing_docs)]
+
+pub mod fake;
+pub mod memory;
+
+use std::path::Path;
+use std::sync::Arc;
+
+use colca::engine::storage::Storage;
+use colca::engine::{
+    BackupOptions, BackupReport, MasterKey, Params, Progress, RecoveryKey, Repository, Snapshot,
+};
+
+use fake::Fake;
+use memory::{MemTarget, MemTree, Node};
+
+pub const MASTER: MasterKey = MasterKey([7; 32]);
+pub const RECOVERY: RecoveryKey = RecoveryKey([9; 32]);
+
+/// Segments of 1 MiB, so that small tests have several.
+pub fn small() -> Params {
+    Params {
+        segment_bytes: 1 << 20,
+        ..Params::default()
+    }
+}
+
+/// A repository in a fake storage with a state folder of its own.
+pub struct Box_ {
+    pub fake: Arc<Fake>,
+    pub state: tempfile::TempDir,
+    pub repository: Arc<Repository>,
+}
+
+impl Box_ {
+    pub fn new() -> Self {
+        Self::with(Arc::new(Fake::new()), small())
+    }
+
+    pub fn with(fake: Arc<Fake>, params: Params) -> Self {
+        let state = tempfile::tempdir().unwrap();
+        let repository =
+            Repository::create(fake.clone(), state.path(), &MASTER, &RECOVERY, params).unwrap();
+        Self {
+            fake,
+            state,
+            repository: Arc::new(repository),
+        }
+    }
+
+    /// Closes and opens again.
+    pub fn reopen(self) -> Self {
+        let Self {
+            fake,
+            state,
+            repository,
+        } = self;
+        drop(repository);
+        let repository = open(fake.clone(), state.path());
+        Self {
+            fake,
+            state,
+            repository: Arc::new(repository),
+        }
+    }
+
+    /// Closes, loses the state folder, opens again.
+    pub fn reopen_without_state(self) -> Self {
+        let Self {
+            fake,
+            state,
+            repository,
+        } = self;
+        drop((repository, state));
+        let state = tempfile::tempdir().unwrap();
+        let repository = open(fake.clone(), state.path());
+        Self {
+            fake,
+            state,
+            repository: Arc::new(repository),
+        }
+    }
+
+    pub fn backup(&self, tree: &MemTree) -> BackupReport {
+        self.backup_as(tree, "test", false)
+    }
+
+    pub fn backup_as(&self, tree: &MemTree, name: &str, full: bool) -> BackupReport {
+        let options = BackupOptions {
+            name: name.into(),
+            full,
+        };
+        self.repository
+            .backup(tree, &options, &Progress::default())
+            .unwrap()
+    }
+
+    /// Restores a whole snapshot; warnings fail the test.
+    pub fn restore(&self, snapshot: &Snapshot) -> Node {
+        let target = MemTarget::new();
+        let report = self
+            .repository
+            .restore(snapshot, &[], &target, &Progress::default())
+            .unwrap();
+        assert_eq!(report.warnings, vec![]);
+        target.into_root()
+    }
+
+    /// A verification of all data without a finding.
+    pub fn verify_clean(&self) {
+        let report = self.repository.verify(true, &Progress::default()).unwrap();
+        assert_eq!(report.errors, Vec::<String>::new());
+        assert_eq!(report.damaged_parts, 0);
+    }
+}
+
+pub fn open(fake: Arc<Fake>, state: &Path) -> Repository {
+    Repository::open(fake as Arc<dyn Storage>, state, &MASTER).unwrap()
+}
+
+/// The same bytes for the same seed; they do not compress.
+pub fn noise(n: usize, seed: u64) -> Vec<u8> {
+    let mut out = vec![0; n];
+    let mut reader = blake3::Hasher::new()
+        .update(&seed.to_le_bytes())
+        .finalize_xof();
+    reader.fill(&mut out);
+    out
+}
+
+/// Text that compresses about as source code does, different for each seed:
+/// lines that recur in other files too.
+pub fn text(n: usize, seed: u64) -> Vec<u8> {
+    let random = noise(n / 8 + 16, seed);
+    let mut out = Vec::with_capacity(n + 100);
+    for pair in random.chunks(2) {
+        if out.len() >= n {
+            break;
+        }
+        let line = u16::from_le_bytes([pair[0], pair[pair.len() - 1]]) % 600;
+        let words = noise(12, u64::from(line));
+        let words: Vec<String> = words
+            .chunks(3)
+            .map(|w| format!("{:x}{:x}", w[0], u16::from_le_bytes([w[1], w[2]])))
+            .collect();
+        out.extend_from_slice(words.join(" ").as_bytes());
+        out.push(b'\n');
+    }
+    out.truncate(n);
+    out
+}
