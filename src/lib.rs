@@ -4,6 +4,12 @@
 //! that the house stays a tree (see `docs/architecture.md`).
 
 // Floor 1: pure machinery, none of which knows the others.
+pub mod devices;
 pub mod engine;
+
+// Floor 2: the engine's seams joined to the world.
+pub mod pool;
+pub mod provider;
+pub mod sources;
 
 // Floor 3 to 5: use cases, panel, command line.

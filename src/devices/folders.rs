@@ -1,0 +1,187 @@
+//! Folders that stand for disks, for development and tests: `disk1`, `disk2`,
+//! … below one folder, with serial numbers `DEV1`, `DEV2`, …
+//!
+//! `disk1` is the bay with its disk: prepared, it holds the file `prepared`
+//! and the folder `content`, which is what gets "mounted". Renaming `disk1`
+//! pulls it out; any other number is another bay, so to show a disk found
+//! again in another slot its serial number stays in the file `prepared`.
+
+use std::path::{Path, PathBuf};
+
+use super::{Contents, Devices, Disk, Smart};
+use crate::engine::{Error, Kind, Result};
+
+const MARK: &str = "prepared";
+const CONTENT: &str = "content";
+
+/// See the module.
+pub(super) struct Folders {
+    root: PathBuf,
+}
+
+struct Bay {
+    path: PathBuf,
+    name: String,
+    serial: String,
+    /// Names in it, the mark and the content left out.
+    strange: usize,
+    prepared: bool,
+}
+
+impl Bay {
+    fn content(&self) -> PathBuf {
+        self.path.join(CONTENT)
+    }
+
+    fn contents(&self) -> Contents {
+        if self.prepared {
+            return Contents::Member {
+                pool: None,
+                mount: Some(self.content()),
+            };
+        }
+        match self.strange {
+            0 => Contents::Blank,
+            n => Contents::Other {
+                what: format!("{n} file{}", if n == 1 { "" } else { "s" }),
+            },
+        }
+    }
+}
+
+fn reading(path: &Path) -> impl Fn(std::io::Error) -> Error + use<'_> {
+    move |e| Error::io(format!("reading {}", path.display()), e)
+}
+
+impl Folders {
+    pub fn new(root: &Path) -> Self {
+        Self { root: root.into() }
+    }
+
+    fn bays(&self) -> Result<Vec<Bay>> {
+        let mut bays = Vec::new();
+        for entry in std::fs::read_dir(&self.root).map_err(reading(&self.root))? {
+            let path = entry.map_err(reading(&self.root))?.path();
+            let name = path.file_name().unwrap_or_default().to_string_lossy();
+            let Some(number) = name
+                .strip_prefix("disk")
+                .and_then(|n| n.parse::<u32>().ok())
+                .filter(|n| name == format!("disk{n}"))
+            else {
+                continue;
+            };
+            if !path.is_dir() {
+                continue;
+            }
+            let mark = std::fs::read_to_string(path.join(MARK)).ok();
+            let names = std::fs::read_dir(&path).map_err(reading(&path))?;
+            let strange = names
+                .flatten()
+                .filter(|n| n.file_name() != MARK && n.file_name() != CONTENT)
+                .count();
+            bays.push((
+                number,
+                Bay {
+                    name: name.into_owned(),
+                    serial: match &mark {
+                        Some(serial) if !serial.trim().is_empty() => serial.trim().to_owned(),
+                        _ => format!("DEV{number}"),
+                    },
+                    prepared: mark.is_some() && path.join(CONTENT).is_dir(),
+                    strange,
+                    path,
+                },
+            ));
+        }
+        bays.sort_by_key(|(number, _)| *number);
+        Ok(bays.into_iter().map(|(_, bay)| bay).collect())
+    }
+}
+
+impl Devices for Folders {
+    fn disks(&self) -> Result<Vec<Disk>> {
+        let bays = self.bays()?;
+        let size = rustix::fs::statvfs(&self.root)
+            .map(|s| s.f_blocks.saturating_mul(s.f_frsize))
+            .map_err(|e| Error::io(format!("examining {}", self.root.display()), e.into()))?;
+        Ok(bays
+            .iter()
+            .map(|bay| Disk {
+                name: bay.name.clone(),
+                model: "Folder".into(),
+                serial: bay.serial.clone(),
+                wwn: None,
+                size,
+                rotational: false,
+                transport: "folder".into(),
+                smart: Smart::default(),
+                contents: bay.contents(),
+            })
+            .collect())
+    }
+
+    fn prepare(&self, serial: &str, confirm: Option<&str>) -> Result<PathBuf> {
+        let bays = self.bays()?;
+        let mut found = bays.iter().filter(|b| b.serial == serial);
+        let bay = match (found.next(), found.next()) {
+            (Some(bay), None) => bay,
+            (Some(one), Some(other)) => {
+                return Err(Error::new(
+                    Kind::Refused,
+                    format!(
+                        "{} and {} both call themselves {serial}; take one of them out",
+                        one.name, other.name
+                    ),
+                ));
+            }
+            (None, _) => {
+                return Err(Error::new(
+                    Kind::Missing,
+                    format!(
+                        "no disk has the serial number {serial:?}; look at the list of disks again"
+                    ),
+                ));
+            }
+        };
+        let content = bay.content();
+        match bay.contents() {
+            Contents::Member { .. } => {
+                let mut names = std::fs::read_dir(&content).map_err(reading(&content))?;
+                if names.next().is_none() {
+                    return Ok(content);
+                }
+                return Err(Error::new(
+                    Kind::Refused,
+                    format!(
+                        "disk {} is a pool member in use; take it out of its pool first",
+                        bay.name
+                    ),
+                ));
+            }
+            Contents::Other { what } if confirm != Some(serial) => {
+                return Err(Error::new(
+                    Kind::Refused,
+                    format!(
+                        "disk {} holds {what}. All of it would be lost: to go on, confirm with the serial number {serial}",
+                        bay.name
+                    ),
+                ));
+            }
+            _ => {}
+        }
+        let preparing = |e| Error::io(format!("preparing {}", bay.path.display()), e);
+        std::fs::remove_dir_all(&bay.path).map_err(preparing)?;
+        std::fs::create_dir_all(&content).map_err(preparing)?;
+        std::fs::write(bay.path.join(MARK), serial).map_err(preparing)?;
+        Ok(content)
+    }
+
+    fn mount_members(&self) -> Result<Vec<PathBuf>> {
+        let bays = self.bays()?;
+        Ok(bays
+            .iter()
+            .filter(|b| b.prepared)
+            .map(Bay::content)
+            .collect())
+    }
+}

@@ -1,0 +1,179 @@
+//! What is said on the helper's socket: one JSON object a line, a request and
+//! its answer in turn. The list of requests is closed; none of them names a
+//! device path, a tool or an option.
+
+use std::io::{BufRead, Read, Write};
+use std::os::unix::net::UnixStream;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
+
+use super::{Devices, Disk};
+use crate::engine::{Error, Kind, Result};
+
+/// Longest request in bytes; a serial number and its confirmation.
+pub(super) const LONGEST_REQUEST: u64 = 4 << 10;
+/// Longest answer in bytes; hundreds of disks.
+const LONGEST_ANSWER: u64 = 4 << 20;
+/// Longest time a request may take: formatting, with several tools each at its limit.
+const PATIENCE: Duration = Duration::from_secs(1800);
+
+/// What may be asked of the helper.
+#[derive(Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "request", rename_all = "kebab-case", deny_unknown_fields)]
+pub(super) enum Request {
+    /// See [`Devices::disks`]. (Braces, because serde lets unknown fields pass
+    /// in a variant that can have none.)
+    List {},
+    /// See [`Devices::prepare`].
+    Prepare {
+        serial: String,
+        confirm: Option<String>,
+    },
+    /// See [`Devices::mount_members`].
+    MountMembers {},
+}
+
+/// What the helper answers.
+#[derive(Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub(super) enum Answer {
+    Disks(Vec<Disk>),
+    Folder(PathBuf),
+    Folders(Vec<PathBuf>),
+    Error { kind: Kind, message: String },
+}
+
+impl From<Error> for Answer {
+    fn from(e: Error) -> Self {
+        Answer::Error {
+            kind: e.kind(),
+            message: e.to_string(),
+        }
+    }
+}
+
+/// Does what was asked.
+pub(super) fn answer(devices: &dyn Devices, request: Request) -> Answer {
+    let done = match request {
+        Request::List {} => devices.disks().map(Answer::Disks),
+        Request::Prepare { serial, confirm } => devices
+            .prepare(&serial, confirm.as_deref())
+            .map(Answer::Folder),
+        Request::MountMembers {} => devices.mount_members().map(Answer::Folders),
+    };
+    done.unwrap_or_else(Into::into)
+}
+
+/// One line of at most `longest` bytes; `None` at the end of the stream.
+pub(super) fn read_line<T: DeserializeOwned>(
+    from: &mut impl BufRead,
+    longest: u64,
+) -> Result<Option<T>> {
+    let mut line = Vec::new();
+    from.take(longest)
+        .read_until(b'\n', &mut line)
+        .map_err(|e| Error::io("reading from the disk helper's socket", e))?;
+    if line.is_empty() {
+        return Ok(None);
+    }
+    if line.pop() != Some(b'\n') {
+        return Err(Error::new(
+            Kind::Refused,
+            format!(
+                "a message on the disk helper's socket is cut off or longer than {longest} bytes"
+            ),
+        ));
+    }
+    serde_json::from_slice(&line).map(Some).map_err(|e| {
+        Error::with_source(
+            Kind::Refused,
+            format!("a message on the disk helper's socket is not understood: {e}"),
+            e,
+        )
+    })
+}
+
+pub(super) fn write_line(to: &mut impl Write, message: &impl Serialize) -> Result<()> {
+    let mut line = serde_json::to_vec(message)
+        .map_err(|e| Error::with_source(Kind::Io, format!("writing a message: {e}"), e))?;
+    line.push(b'\n');
+    to.write_all(&line)
+        .map_err(|e| Error::io("writing to the disk helper's socket", e))
+}
+
+/// The helper as its clients see it: a connection for each request.
+pub(super) struct Client {
+    socket: PathBuf,
+}
+
+impl Client {
+    pub fn new(socket: &Path) -> Self {
+        Self {
+            socket: socket.into(),
+        }
+    }
+
+    fn ask(&self, request: &Request) -> Result<Answer> {
+        let connecting = |e| {
+            Error::io(
+                format!(
+                    "reaching the disk helper at {}; is colca-disk-helper.socket running?",
+                    self.socket.display()
+                ),
+                e,
+            )
+        };
+        let mut stream = UnixStream::connect(&self.socket).map_err(connecting)?;
+        stream
+            .set_read_timeout(Some(PATIENCE))
+            .and_then(|()| stream.set_write_timeout(Some(Duration::from_secs(30))))
+            .map_err(connecting)?;
+        write_line(&mut stream, request)?;
+        let mut reader = std::io::BufReader::new(stream);
+        match read_line(&mut reader, LONGEST_ANSWER)? {
+            Some(Answer::Error { kind, message }) => Err(Error::new(kind, message)),
+            Some(answer) => Ok(answer),
+            None => Err(Error::new(
+                Kind::Transient,
+                "the disk helper ended without an answer; its log tells why, try again",
+            )),
+        }
+    }
+}
+
+fn unexpected() -> Error {
+    Error::new(
+        Kind::Io,
+        "the disk helper answered something else than was asked; are both of the same version?",
+    )
+}
+
+impl Devices for Client {
+    fn disks(&self) -> Result<Vec<Disk>> {
+        match self.ask(&Request::List {})? {
+            Answer::Disks(disks) => Ok(disks),
+            _ => Err(unexpected()),
+        }
+    }
+
+    fn prepare(&self, serial: &str, confirm: Option<&str>) -> Result<PathBuf> {
+        let request = Request::Prepare {
+            serial: serial.into(),
+            confirm: confirm.map(Into::into),
+        };
+        match self.ask(&request)? {
+            Answer::Folder(folder) => Ok(folder),
+            _ => Err(unexpected()),
+        }
+    }
+
+    fn mount_members(&self) -> Result<Vec<PathBuf>> {
+        match self.ask(&Request::MountMembers {})? {
+            Answer::Folders(folders) => Ok(folders),
+            _ => Err(unexpected()),
+        }
+    }
+}

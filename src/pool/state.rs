@@ -1,0 +1,333 @@
+//! The open pool's memory: who is online, what is not durable yet, what was
+//! deleted while somebody was away.
+
+use std::collections::{HashMap, HashSet};
+use std::io;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use super::identity::{Id, Identity, Roster};
+use super::member::Member;
+use super::write::Target;
+use super::{Redundancy, place};
+use crate::engine::storage::{Name, hex};
+use crate::engine::{Error, Kind, Result};
+
+/// Locks that keep writers of the same object apart. Objects share them by hash.
+const LOCKS: usize = 64;
+
+/// An open pool. Implements [`crate::engine::storage::Storage`].
+pub struct Pool {
+    pub(super) id: Id,
+    pub(super) id_text: String,
+    pub(super) redundancy: Redundancy,
+    pub(super) state: RwLock<State>,
+    locks: Vec<Mutex<()>>,
+    /// The newest version given out.
+    clock: AtomicU64,
+    unsynced: Mutex<Unsynced>,
+    graves: Mutex<HashMap<Name, u64>>,
+}
+
+/// The members, as known and as found.
+pub(super) struct State {
+    pub roster: Roster,
+    /// Beside `roster.members`: the member, while it is there.
+    pub online: Vec<Option<Arc<Member>>>,
+}
+
+/// What the next sync must make durable.
+#[derive(Default)]
+struct Unsynced {
+    /// Slots written to.
+    slots: HashSet<usize>,
+    /// How many of them may fail without an object being lost.
+    slack: Option<usize>,
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    // What the locks guard is whole at every step, so a panicked holder
+    // leaves nothing half done.
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+impl Pool {
+    pub(super) fn assemble(roster: Roster) -> Self {
+        Self {
+            id: roster.pool,
+            id_text: hex(&roster.pool),
+            redundancy: roster.redundancy,
+            state: RwLock::new(State {
+                online: roster.members.iter().map(|_| None).collect(),
+                roster,
+            }),
+            locks: (0..LOCKS).map(|_| Mutex::new(())).collect(),
+            clock: AtomicU64::new(0),
+            unsynced: Mutex::default(),
+            graves: Mutex::default(),
+        }
+    }
+
+    pub(super) fn look(&self) -> std::sync::RwLockReadGuard<'_, State> {
+        self.state.read().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(super) fn alter(&self) -> std::sync::RwLockWriteGuard<'_, State> {
+        self.state.write().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Keeps other writers of the object out while held.
+    pub(super) fn hold(&self, name: &Name) -> MutexGuard<'_, ()> {
+        let hash = blake3::hash(name.to_string().as_bytes());
+        lock(&self.locks[usize::from(hash.as_bytes()[0]) % LOCKS])
+    }
+
+    /// A version newer than `than` and than all given out before; the time in
+    /// nanoseconds where the clock allows.
+    pub(super) fn stamp(&self, than: u64) -> u64 {
+        let now = SystemTime::now()
+            .duration_since(UNIX_EPOCH)
+            .ok()
+            .and_then(|d| u64::try_from(d.as_nanos()).ok())
+            .unwrap_or(0);
+        let next = |last: u64| now.max(last.max(than).saturating_add(1));
+        let last = self
+            .clock
+            .fetch_update(Ordering::Relaxed, Ordering::Relaxed, |last| {
+                Some(next(last))
+            })
+            .unwrap_or_else(|last| last);
+        next(last)
+    }
+
+    /// Every member that is there.
+    pub(super) fn online(&self) -> Vec<Arc<Member>> {
+        self.look().online.iter().flatten().cloned().collect()
+    }
+
+    pub(super) fn is_online(&self, member: &Member) -> bool {
+        self.look().online[member.slot].is_some()
+    }
+
+    /// The members that are there in the order in which they prefer to hold
+    /// the object; spares last.
+    pub(super) fn ranked(&self, name: &Name) -> Vec<Arc<Member>> {
+        let state = self.look();
+        let mut ranked: Vec<(bool, f64, Arc<Member>)> = state
+            .online
+            .iter()
+            .flatten()
+            .map(|m| {
+                let spare = state.roster.members[m.slot].spare;
+                (spare, place::score(name, &m.id, m.size), Arc::clone(m))
+            })
+            .collect();
+        ranked.sort_by(|a, b| a.0.cmp(&b.0).then(b.1.total_cmp(&a.1)));
+        ranked.into_iter().map(|(.., member)| member).collect()
+    }
+
+    /// The ranked members without spares, and how many there should be.
+    pub(super) fn actives(&self, name: &Name) -> (Vec<Arc<Member>>, usize) {
+        let mut ranked = self.ranked(name);
+        let state = self.look();
+        ranked.retain(|m| !state.roster.members[m.slot].spare);
+        let all = state.roster.members.iter().filter(|m| !m.spare).count();
+        (ranked, all)
+    }
+
+    /// Labels of the members that are not there, spares too.
+    pub(super) fn missing(&self) -> Vec<String> {
+        let state = self.look();
+        state
+            .roster
+            .members
+            .iter()
+            .zip(&state.online)
+            .filter(|(_, online)| online.is_none())
+            .map(|(entry, _)| entry.label.clone())
+            .collect()
+    }
+
+    /// A member failed: it counts as missing from now on.
+    pub(super) fn lost(&self, member: &Arc<Member>, why: &io::Error) {
+        let mut state = self.alter();
+        let place = &mut state.online[member.slot];
+        if place.as_ref().is_some_and(|m| Arc::ptr_eq(m, member)) {
+            *place = None;
+            tracing::warn!(
+                "member {} of pool {} is missing: {why}",
+                member.called(),
+                self.id_text
+            );
+        }
+    }
+
+    /// After an error on a member: is it gone (then it is marked missing), or
+    /// was it only that one file?
+    pub(super) fn trouble(&self, member: &Arc<Member>, why: &dyn std::fmt::Display) -> bool {
+        if self.is_online(member) && member.answers() {
+            tracing::warn!("error on member {}: {why}", member.called());
+            return false;
+        }
+        self.lost(member, &io::Error::other(why.to_string()));
+        true
+    }
+
+    /// Lets spares take the places of missing members.
+    pub(super) fn call_spares(&self) {
+        {
+            let state = self.look();
+            let nobody_missing = state.online.iter().all(Option::is_some);
+            if nobody_missing || !state.roster.members.iter().any(|m| m.spare) {
+                return;
+            }
+        }
+        let mut state = self.alter();
+        let state = &mut *state;
+        let members = &mut state.roster.members;
+        let mut changed = false;
+        for gone in 0..members.len() {
+            let id = hex(&members[gone].id);
+            let replaced = members.iter().any(|m| m.replaces.as_ref() == Some(&id));
+            if state.online[gone].is_some() || members[gone].spare || replaced {
+                continue;
+            }
+            let spare =
+                (0..members.len()).find(|s| members[*s].spare && state.online[*s].is_some());
+            if let Some(spare) = spare {
+                tracing::info!(
+                    "spare {} takes the place of the missing member {}",
+                    members[spare].label,
+                    members[gone].label
+                );
+                members[spare].spare = false;
+                members[spare].replaces = Some(id);
+                changed = true;
+            }
+        }
+        if changed {
+            state.roster.generation += 1;
+            self.publish(state);
+        }
+    }
+
+    /// Writes the roster to every member that is there. One that cannot take
+    /// it learns it when it comes back.
+    pub(super) fn publish(&self, state: &State) {
+        for member in state.online.iter().flatten() {
+            let identity = Identity {
+                member: member.id,
+                roster: state.roster.clone(),
+            };
+            if let Err(e) = identity.write(&member.path) {
+                tracing::warn!("cannot tell {} who the members are: {e}", member.called());
+            }
+        }
+    }
+
+    /// Notes shards written: `slack` of them may be lost.
+    pub(super) fn note_written(&self, targets: &[Target], slack: usize) {
+        let mut unsynced = lock(&self.unsynced);
+        unsynced.slots.extend(targets.iter().map(|(m, _)| m.slot));
+        unsynced.slack = Some(unsynced.slack.map_or(slack, |s| s.min(slack)));
+    }
+
+    /// Notes members changed in a way that loses nothing when undone.
+    pub(super) fn note_touched(&self, slots: impl Iterator<Item = usize>) {
+        lock(&self.unsynced).slots.extend(slots);
+    }
+
+    pub(super) fn make_durable(&self) -> Result<()> {
+        let work = std::mem::take(&mut *lock(&self.unsynced));
+        let members: Vec<Arc<Member>> = self.online();
+        let mut failed: Vec<usize> = work
+            .slots
+            .iter()
+            .filter(|slot| members.iter().all(|m| m.slot != **slot))
+            .copied()
+            .collect();
+        let results: Vec<(Arc<Member>, io::Result<()>)> = std::thread::scope(|scope| {
+            let running: Vec<_> = members
+                .iter()
+                .filter(|m| work.slots.contains(&m.slot))
+                .map(|m| (m, scope.spawn(|| m.sync())))
+                .collect();
+            running
+                .into_iter()
+                .map(|(m, thread)| {
+                    let result = thread.join();
+                    let result = result.unwrap_or_else(|_| Err(io::Error::other("panicked")));
+                    (Arc::clone(m), result)
+                })
+                .collect()
+        });
+        for (member, result) in results {
+            if let Err(e) = result {
+                failed.push(member.slot);
+                self.lost(&member, &e);
+            }
+        }
+        if work.slack.is_none_or(|slack| failed.len() <= slack) {
+            return Ok(());
+        }
+        let names: Vec<String> = {
+            let state = self.look();
+            let label = |slot: &usize| state.roster.members[*slot].label.clone();
+            failed.iter().map(label).collect()
+        };
+        // Stays undone, so that no later sync claims it.
+        let mut unsynced = lock(&self.unsynced);
+        unsynced.slots.extend(work.slots);
+        unsynced.slack = match (unsynced.slack, work.slack) {
+            (Some(a), Some(b)) => Some(a.min(b)),
+            (a, b) => a.or(b),
+        };
+        Err(Error::new(
+            Kind::Io,
+            format!(
+                "what was written last is not safe: these members failed before it was durable: {}; check them, then run it again",
+                names.join(", ")
+            ),
+        ))
+    }
+
+    /// Up to which version a name is deleted; 0 when it is not.
+    pub(super) fn grave(&self, name: &Name) -> u64 {
+        lock(&self.graves).get(name).copied().unwrap_or(0)
+    }
+
+    pub(super) fn graves(&self) -> MutexGuard<'_, HashMap<Name, u64>> {
+        lock(&self.graves)
+    }
+
+    /// Removes the object everywhere; members that are away are told later.
+    pub(super) fn remove(&self, name: &Name) -> Result<()> {
+        let _held = self.hold(name);
+        for member in self.online() {
+            match member.remove(name) {
+                Ok(false) => {}
+                Ok(true) => self.note_touched([member.slot].into_iter()),
+                Err(e) => {
+                    if !self.trouble(&member, &e) {
+                        return Err(Error::io(
+                            format_args!("deleting {name} on {}", member.called()),
+                            e,
+                        ));
+                    }
+                }
+            }
+        }
+        if !self.missing().is_empty() {
+            let version = self.stamp(self.grave(name));
+            lock(&self.graves).insert(*name, version);
+            for member in self.online() {
+                if let Err(e) = member.bury(name, version) {
+                    self.trouble(&member, &e);
+                }
+                self.note_touched([member.slot].into_iter());
+            }
+        }
+        Ok(())
+    }
+}

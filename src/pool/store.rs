@@ -1,0 +1,121 @@
+//! The pool as the engine sees it.
+
+use std::collections::HashMap;
+use std::thread;
+
+use super::Pool;
+use super::layout::SMALL;
+use crate::engine::storage::{Class, Health, Name, Space, Storage};
+use crate::engine::{Error, Kind, Result};
+
+impl Storage for Pool {
+    fn put(&self, name: &Name, bytes: &[u8]) -> Result<()> {
+        self.store(name, bytes)
+    }
+
+    fn get(&self, name: &Name) -> Result<Vec<u8>> {
+        self.read(name, None)
+    }
+
+    fn get_range(&self, name: &Name, offset: u64, len: usize) -> Result<Vec<u8>> {
+        self.read(name, Some((offset, len)))
+    }
+
+    /// Names only: no shard is opened. What has too few shards to be read is
+    /// listed only if shards may be on a missing member; else it is the rest
+    /// of a write or deletion that a crash cut short.
+    fn list(&self, class: Class) -> Result<Vec<(Name, u64)>> {
+        let members = self.online();
+        let lists: Vec<_> = thread::scope(|scope| {
+            let running: Vec<_> = members
+                .iter()
+                .map(|member| {
+                    scope.spawn(move || {
+                        let mut found = Vec::new();
+                        let result = member.list(class, &mut |name, len| found.push((name, len)));
+                        (member, result.map(|()| found))
+                    })
+                })
+                .collect();
+            running
+                .into_iter()
+                .filter_map(|thread| thread.join().ok())
+                .collect()
+        });
+        let mut objects: HashMap<Name, (u64, usize)> = HashMap::new();
+        for (member, result) in lists {
+            match result {
+                Ok(found) => {
+                    for (name, len) in found {
+                        let entry = objects.entry(name).or_insert((len, 0));
+                        entry.1 += 1;
+                    }
+                }
+                Err(e) => {
+                    self.trouble(member, &e);
+                }
+            }
+        }
+        let away = self.missing().len();
+        let need = |len: u64| match len < SMALL {
+            true => 1,
+            false => usize::from(self.redundancy.data)
+                .saturating_sub(away)
+                .max(1),
+        };
+        Ok(objects
+            .into_iter()
+            .filter(|(_, (len, shards))| *shards >= need(*len))
+            .map(|(name, (len, _))| (name, len))
+            .collect())
+    }
+
+    fn complete(&self) -> Result<()> {
+        let (gone, labels) = {
+            let state = self.look();
+            let away: Vec<String> = (state.roster.members.iter())
+                .zip(&state.online)
+                .filter(|(entry, online)| !entry.spare && online.is_none())
+                .map(|(entry, _)| entry.label.clone())
+                .collect();
+            (away.len(), away.join(", "))
+        };
+        if gone <= usize::from(self.redundancy.parity) {
+            return Ok(());
+        }
+        Err(Error::new(
+            Kind::Missing,
+            format!(
+                "pool {} ({}) cannot say all it holds while {gone} members are missing; bring back: {labels}",
+                self.id_text, self.redundancy
+            ),
+        ))
+    }
+
+    fn delete(&self, name: &Name) -> Result<()> {
+        self.remove(name)
+    }
+
+    fn sync(&self) -> Result<()> {
+        self.make_durable()
+    }
+
+    fn space(&self) -> Result<Space> {
+        Ok(self.room())
+    }
+
+    fn check(&self, name: &Name, repair: bool) -> Result<Health> {
+        self.check_object(name, repair)
+    }
+
+    fn describe(&self) -> String {
+        let (all, online) = {
+            let state = self.look();
+            (state.online.len(), state.online.iter().flatten().count())
+        };
+        match all == online {
+            true => format!("pool {} on {all} disks", self.id_text),
+            false => format!("pool {} on {online} of {all} disks", self.id_text),
+        }
+    }
+}

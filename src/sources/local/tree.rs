@@ -1,0 +1,285 @@
+//! A local folder as a [`Tree`].
+//!
+//! One file system is read: a folder on which another one is mounted is saved
+//! as an empty folder, so that `/` can be backed up without `/proc` and the
+//! mounts of others, and so that a restore leaves the place to mount on.
+
+use std::collections::BTreeMap;
+use std::ffi::OsStr;
+use std::os::fd::OwnedFd;
+use std::os::unix::ffi::OsStrExt;
+use std::path::{Path, PathBuf};
+
+use rustix::fs::{Dir, Mode, OFlags};
+use rustix::io::Errno;
+
+use super::{absolute, device, examine, failed, meta, type_of, xattrs};
+use crate::engine::tree::{Entry, Folder, Input, Meta, Tree};
+use crate::engine::{Error, Kind, Result};
+
+/// The folder and all below it, opened anew for each backup.
+pub(in crate::sources) struct LocalTree {
+    path: PathBuf,
+}
+
+impl LocalTree {
+    /// Remembers where; whether it is there is seen when it is opened.
+    pub fn new(path: &Path) -> Result<Self> {
+        Ok(Self {
+            path: absolute(path)?,
+        })
+    }
+}
+
+impl Tree for LocalTree {
+    fn root(&self) -> Result<Box<dyn Folder>> {
+        let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
+        let fd = rustix::fs::open(&self.path, flags, Mode::empty()).map_err(|e| {
+            let what = format!("opening the folder {}", self.path.display());
+            match e {
+                Errno::NOTDIR => Error::new(
+                    Kind::Refused,
+                    format!("{} is not a folder; give a folder", self.path.display()),
+                ),
+                e => failed(what, e),
+            }
+        })?;
+        let stat = examine(&fd, b"")
+            .map_err(|e| failed(format!("examining {}", self.path.display()), e))?;
+        let home = device(&stat);
+        Ok(Box::new(LocalFolder {
+            fd,
+            path: self.path.clone(),
+            home,
+            elsewhere: false,
+        }))
+    }
+
+    fn describe(&self) -> String {
+        self.path.display().to_string()
+    }
+}
+
+struct LocalFolder {
+    fd: OwnedFd,
+    /// For messages only; everything is reached through `fd`.
+    path: PathBuf,
+    /// The file system that is saved.
+    home: u64,
+    /// Another file system is mounted here, so nothing in it is saved.
+    elsewhere: bool,
+}
+
+impl LocalFolder {
+    fn child(&self, name: &[u8]) -> PathBuf {
+        self.path.join(OsStr::from_bytes(name))
+    }
+
+    fn entry(&self, name: &[u8]) -> Result<Option<Entry>> {
+        let examining = |e| failed(format!("examining {}", self.child(name).display()), e);
+        let stat = match examine(&self.fd, name) {
+            Ok(stat) => stat,
+            // Deleted since the folder was listed: it is simply no longer there.
+            Err(Errno::NOENT) => return Ok(None),
+            Err(e) => return Err(examining(e)),
+        };
+        let link = if type_of(&stat) == rustix::fs::FileType::Symlink {
+            rustix::fs::readlinkat(&self.fd, name, Vec::new())
+                .map_err(examining)?
+                .into_bytes()
+        } else {
+            Vec::new()
+        };
+        Ok(Some(Entry {
+            name: name.to_vec(),
+            meta: meta(&stat, link)
+                .map_err(|e| e.context(format!("saving {}", self.child(name).display())))?,
+        }))
+    }
+
+    fn open_at(&self, name: &[u8], flags: OFlags) -> Result<OwnedFd> {
+        let flags = flags | OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+        // Access times are left alone where we may (own files, or as root).
+        let opened =
+            match rustix::fs::openat(&self.fd, name, flags | OFlags::NOATIME, Mode::empty()) {
+                Err(Errno::PERM) => rustix::fs::openat(&self.fd, name, flags, Mode::empty()),
+                other => other,
+            };
+        opened.map_err(|e| match e {
+            Errno::LOOP | Errno::NOTDIR => changed(&self.child(name)),
+            e => failed(format!("opening {}", self.child(name).display()), e),
+        })
+    }
+}
+
+impl Folder for LocalFolder {
+    fn meta(&self) -> Result<Meta> {
+        let reading = |e| failed(format!("examining {}", self.path.display()), e);
+        let stat = examine(&self.fd, b"").map_err(reading)?;
+        let mut meta = meta(&stat, Vec::new())?;
+        meta.xattrs = xattrs(&self.fd, b"").map_err(reading)?;
+        Ok(meta)
+    }
+
+    fn entries(&self) -> Result<Vec<Result<Entry, (Vec<u8>, Error)>>> {
+        if self.elsewhere {
+            return Ok(Vec::new());
+        }
+        let reading = |e| failed(format!("listing {}", self.path.display()), e);
+        // A deleted folder lists as empty, which must not pass for an empty source.
+        if examine(&self.fd, b"").map_err(reading)?.stx_nlink == 0 {
+            return Err(Error::new(
+                Kind::Missing,
+                format!("{} was deleted while it was read", self.path.display()),
+            ));
+        }
+        let mut names = Vec::new();
+        let again = self.open_at(b".", OFlags::DIRECTORY)?;
+        for item in Dir::new(again).map_err(reading)? {
+            let item = item.map_err(reading)?;
+            let name = item.file_name().to_bytes();
+            if name != b"." && name != b".." {
+                names.push((item.ino(), name.to_vec()));
+            }
+        }
+        // Inode order is close to disk order, which spares a spinning disk its seeks.
+        names.sort_unstable();
+        Ok(names
+            .into_iter()
+            .filter_map(|(_, name)| match self.entry(&name) {
+                Ok(Some(entry)) => Some(Ok(entry)),
+                Ok(None) => None,
+                Err(e) => Some(Err((name, e))),
+            })
+            .collect())
+    }
+
+    fn xattrs(&self, name: &[u8]) -> Result<BTreeMap<Vec<u8>, Vec<u8>>> {
+        xattrs(&self.fd, name).map_err(|e| {
+            failed(
+                format!(
+                    "reading the extended attributes of {}",
+                    self.child(name).display()
+                ),
+                e,
+            )
+        })
+    }
+
+    fn open(&self, name: &[u8]) -> Result<Box<dyn Input>> {
+        let path = self.child(name);
+        // NONBLOCK: should a fifo stand here by now, opening it must not wait for a writer.
+        let fd = self.open_at(name, OFlags::NONBLOCK | OFlags::NOCTTY)?;
+        let stat =
+            examine(&fd, b"").map_err(|e| failed(format!("examining {}", path.display()), e))?;
+        if type_of(&stat) != rustix::fs::FileType::RegularFile {
+            return Err(changed(&path));
+        }
+        if stat.stx_size > 1 << 20 {
+            // Only a hint: a file system without read-ahead may refuse it.
+            let _ = rustix::fs::fadvise(&fd, 0, None, rustix::fs::Advice::Sequential);
+        }
+        Ok(Box::new(LocalInput {
+            fd,
+            path,
+            at: 0,
+            data_until: 0,
+            // Fewer blocks than bytes: only then are holes worth looking for.
+            sparse: stat.stx_blocks.saturating_mul(512) < stat.stx_size,
+        }))
+    }
+
+    fn folder(&self, name: &[u8]) -> Result<Box<dyn Folder>> {
+        let fd = self.open_at(name, OFlags::DIRECTORY)?;
+        let path = self.child(name);
+        let stat =
+            examine(&fd, b"").map_err(|e| failed(format!("examining {}", path.display()), e))?;
+        let elsewhere = device(&stat) != self.home;
+        if elsewhere {
+            tracing::info!(folder = %path.display(), "another file system is mounted here; its content is not part of this backup");
+        }
+        Ok(Box::new(Self {
+            fd,
+            path,
+            home: self.home,
+            elsewhere,
+        }))
+    }
+}
+
+fn changed(path: &Path) -> Error {
+    Error::new(
+        Kind::Transient,
+        format!(
+            "{} became something else while the backup ran; the next backup will save what it is then",
+            path.display()
+        ),
+    )
+}
+
+struct LocalInput {
+    fd: OwnedFd,
+    path: PathBuf,
+    at: u64,
+    /// Up to here the bytes are known to be data, so a read must not go further.
+    data_until: u64,
+    sparse: bool,
+}
+
+impl LocalInput {
+    fn reading(&self, e: Errno) -> Error {
+        failed(format!("reading {}", self.path.display()), e)
+    }
+}
+
+impl Input for LocalInput {
+    fn read(&mut self, buf: &mut [u8]) -> Result<usize> {
+        let limit = match self.data_until.checked_sub(self.at) {
+            Some(left @ 1..) => usize::try_from(left).unwrap_or(usize::MAX),
+            _ => usize::MAX,
+        };
+        let len = buf.len().min(limit);
+        loop {
+            match rustix::io::pread(&self.fd, &mut buf[..len], self.at) {
+                Ok(n) => {
+                    self.at += n as u64;
+                    return Ok(n);
+                }
+                Err(Errno::INTR) => {}
+                Err(e) => return Err(self.reading(e)),
+            }
+        }
+    }
+
+    fn skip_hole(&mut self) -> Result<u64> {
+        use rustix::fs::{SeekFrom, seek};
+        if !self.sparse || self.at < self.data_until {
+            return Ok(0);
+        }
+        let size = || examine(&self.fd, b"").map(|s| s.stx_size);
+        let data = match seek(&self.fd, SeekFrom::Data(self.at)) {
+            Ok(data) => data,
+            // No data until the end, or already at the end.
+            Err(Errno::NXIO) => size().map_err(|e| self.reading(e))?.max(self.at),
+            // A file system that cannot tell: everything is data.
+            Err(Errno::INVAL | Errno::NOTSUP) => {
+                self.sparse = false;
+                return Ok(0);
+            }
+            Err(e) => return Err(self.reading(e)),
+        };
+        self.data_until = match seek(&self.fd, SeekFrom::Hole(data)) {
+            Ok(hole) => hole,
+            Err(Errno::NXIO) => data,
+            Err(e) => return Err(self.reading(e)),
+        };
+        let skipped = data - self.at;
+        self.at = data;
+        Ok(skipped)
+    }
+
+    fn meta_now(&mut self) -> Result<Option<Meta>> {
+        let stat = examine(&self.fd, b"").map_err(|e| self.reading(e))?;
+        meta(&stat, Vec::new()).map(Some)
+    }
+}
