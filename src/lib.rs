@@ -6,10 +6,15 @@
 // Floor 1: pure machinery, none of which knows the others.
 pub mod devices;
 pub mod engine;
+pub mod jobs;
 
 // Floor 2: the engine's seams joined to the world.
+pub mod appliance;
 pub mod pool;
 pub mod provider;
 pub mod sources;
 
 // Floor 3 to 5: use cases, panel, command line.
+pub mod cli;
+pub mod panel;
+pub mod service;

@@ -1,0 +1,74 @@
+//! The JSON API of `docs/api.md`: one file for each group of routes.
+
+mod auth;
+mod disks;
+mod jobs;
+pub mod problem;
+mod provider;
+mod snapshots;
+mod sources;
+
+use axum::Router;
+use axum::extract::rejection::JsonRejection;
+use axum::extract::{FromRequest, Request};
+use axum::http::StatusCode;
+use axum::routing::{delete, get, post};
+use serde::de::DeserializeOwned;
+
+use super::AppState;
+use crate::engine::Kind;
+use problem::Problem;
+
+/// Everything under `/api/v1`.
+pub fn router() -> Router<AppState> {
+    Router::new()
+        .route("/status", get(auth::status))
+        .route("/claim", post(auth::claim))
+        .route("/login", post(auth::login))
+        .route("/logout", post(auth::logout))
+        .route("/overview", get(disks::overview))
+        .route("/disks", get(disks::list))
+        .route("/pool", get(disks::pool).post(disks::create_pool))
+        .route("/pool/rescan", post(disks::rescan))
+        .route("/sources/host-key", post(sources::host_key))
+        .route("/sources", get(sources::list).post(sources::add))
+        .route("/sources/{name}", delete(sources::remove))
+        .route("/sources/{name}/run", post(sources::run))
+        .route("/jobs", get(jobs::list))
+        .route("/jobs/{id}", get(jobs::one))
+        .route("/jobs/{id}/events", get(jobs::events))
+        .route("/jobs/{id}/cancel", post(jobs::cancel))
+        .route("/snapshots", get(snapshots::list))
+        .route("/snapshots/{id}/files", get(snapshots::files))
+        .route("/snapshots/{id}/download", get(snapshots::download))
+        .route("/snapshots/{id}/restore", post(snapshots::restore))
+        .route("/provider", get(provider::show).put(provider::set))
+        .route("/provider/replicate", post(provider::replicate))
+        .route("/verify", post(provider::verify))
+        .fallback(async || Problem::new(Kind::Missing, "there is no such address in the API"))
+        .method_not_allowed_fallback(async || {
+            Problem::new(
+                Kind::Refused,
+                "this address does not take that method; see docs/api.md",
+            )
+            .with_status(StatusCode::METHOD_NOT_ALLOWED)
+        })
+}
+
+/// A JSON body; what is wrong with one is a problem document.
+struct Body<T>(T);
+
+impl<T: DeserializeOwned, S: Send + Sync> FromRequest<S> for Body<T> {
+    type Rejection = Problem;
+
+    async fn from_request(request: Request, state: &S) -> Result<Self, Problem> {
+        match axum::Json::from_request(request, state).await {
+            Ok(axum::Json(body)) => Ok(Self(body)),
+            Err(rejection) => Err(unreadable(&rejection)),
+        }
+    }
+}
+
+fn unreadable(rejection: &JsonRejection) -> Problem {
+    Problem::new(Kind::Refused, rejection.body_text()).with_status(rejection.status())
+}

@@ -1,0 +1,46 @@
+//! Provider and verification.
+
+use axum::Json;
+use axum::extract::State;
+use serde::Deserialize;
+
+use super::Body;
+use super::auth::{Caller, answer};
+use super::jobs::{Started, started};
+use super::problem::Problem;
+use crate::panel::AppState;
+use crate::service::{NewProvider, ProviderView};
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Verify {
+    #[serde(default)]
+    data: bool,
+}
+
+pub(super) async fn show(
+    State(app): State<AppState>,
+    _: Caller,
+) -> Result<Json<ProviderView>, Problem> {
+    answer(&app, |service| service.provider()).await
+}
+
+pub(super) async fn set(
+    State(app): State<AppState>,
+    _: Caller,
+    Body(new): Body<NewProvider>,
+) -> Result<Json<ProviderView>, Problem> {
+    answer(&app, move |service| service.set_provider(&new)).await
+}
+
+pub(super) async fn replicate(State(app): State<AppState>, _: Caller) -> Result<Started, Problem> {
+    started(&app, |service| service.run_replicate()).await
+}
+
+pub(super) async fn verify(
+    State(app): State<AppState>,
+    _: Caller,
+    Body(Verify { data }): Body<Verify>,
+) -> Result<Started, Problem> {
+    started(&app, move |service| service.run_verify(data)).await
+}

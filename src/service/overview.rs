@@ -1,0 +1,219 @@
+//! "Is everything well?"
+
+use std::collections::BTreeMap;
+
+use jiff::Timestamp;
+
+use super::{
+    Finding, FindingCode, JobKind, JobView, Overview, PoolView, ProviderView, Service, Severity,
+    SourceView,
+};
+use crate::engine::Result;
+use crate::jobs::JobState;
+use crate::pool::{MemberState, PoolState};
+
+/// Ended jobs shown.
+const RECENT: usize = 10;
+/// Backups and replications are daily; half a day late is worth saying.
+const OLD_HOURS: i64 = 36;
+
+impl Service {
+    /// Looks at everything and says what is not well.
+    pub fn overview(&self) -> Result<Overview> {
+        let (pool, sources, provider) = (self.pool(), self.sources()?, self.provider()?);
+        let mut findings = Vec::new();
+        self.look_at_pool(pool.as_ref(), &mut findings);
+        self.look_at_sources(&sources, &mut findings);
+        look_at_provider(&provider, pool.is_some(), &mut findings);
+        self.look_at_verification(&mut findings);
+        findings.sort_by_key(|finding| std::cmp::Reverse(finding.severity));
+        let (mut active, mut recent) = (Vec::new(), Vec::new());
+        for head in self.jobs.heads() {
+            let list = match head.state.ended() {
+                true if recent.len() >= RECENT => continue,
+                true => &mut recent,
+                false => &mut active,
+            };
+            list.extend(self.job(head.id).ok());
+        }
+        Ok(Overview {
+            well: findings.iter().all(|f| f.severity == Severity::Info),
+            findings,
+            pool,
+            sources,
+            active,
+            recent,
+            provider,
+        })
+    }
+
+    fn look_at_pool(&self, pool: Option<&PoolView>, findings: &mut Vec<Finding>) {
+        use FindingCode as Code;
+        let Some(pool) = pool else {
+            findings.push(finding(Severity::Warning, Code::PoolNone, []));
+            return;
+        };
+        let status = &pool.status;
+        match status.state {
+            _ if pool.problem.is_some() => {
+                let problem = pool.problem.clone().unwrap_or_default();
+                findings.push(finding(
+                    Severity::Critical,
+                    Code::PoolFailed,
+                    [("problem", problem)],
+                ));
+            }
+            PoolState::Ok => {}
+            state => {
+                let missing = status
+                    .members
+                    .iter()
+                    .filter(|member| member.state == MemberState::Missing)
+                    .map(|member| member.label.as_str())
+                    .collect::<Vec<_>>()
+                    .join(", ");
+                findings.push(match state {
+                    PoolState::Degraded => finding(
+                        Severity::Critical,
+                        Code::PoolDegraded,
+                        [("missing", missing)],
+                    ),
+                    _ => finding(Severity::Critical, Code::PoolFailed, [("problem", missing)]),
+                });
+            }
+        }
+        if pool.problem.is_none() && status.free < status.total / 10 {
+            let params = [
+                ("free", status.free.to_string()),
+                ("total", status.total.to_string()),
+            ];
+            findings.push(finding(Severity::Warning, Code::PoolNearlyFull, params));
+        }
+        let members = |serial: &str| status.members.iter().any(|m| m.label == serial);
+        for disk in self.recent_disks() {
+            if disk.smart.passed == Some(false) && members(&disk.serial) {
+                let params = [("serial", disk.serial), ("name", disk.name)];
+                findings.push(finding(Severity::Critical, Code::DiskFailing, params));
+            }
+        }
+    }
+
+    fn look_at_sources(&self, sources: &[SourceView], findings: &mut Vec<Finding>) {
+        use FindingCode as Code;
+        if sources.is_empty() {
+            findings.push(finding(Severity::Warning, Code::SourcesNone, []));
+        }
+        for source in sources {
+            let name = || ("source", source.name.clone());
+            let job = self
+                .newest(JobKind::Backup, Some(&source.name))
+                .and_then(|head| self.job(head.id).ok());
+            match &job {
+                Some(job) if job.state == JobState::Failed => {
+                    let mut params = failure(job);
+                    params.push(name());
+                    findings.push(finding(Severity::Critical, Code::SourceFailed, params));
+                }
+                Some(job) if job.state == JobState::Warnings => {
+                    let params = [
+                        name(),
+                        ("job", job.id.to_string()),
+                        ("count", job.progress.warnings.to_string()),
+                    ];
+                    findings.push(finding(Severity::Warning, Code::SourceWarnings, params));
+                }
+                _ => {}
+            }
+            match &source.last {
+                None => findings.push(finding(Severity::Warning, Code::SourceNever, [name()])),
+                Some(last) => {
+                    if let Some(hours) = old(last.time) {
+                        let params = [name(), ("hours", hours)];
+                        findings.push(finding(Severity::Warning, Code::SourceOld, params));
+                    }
+                }
+            }
+        }
+    }
+
+    fn look_at_verification(&self, findings: &mut Vec<Finding>) {
+        let newest = self.newest(JobKind::Verify, None);
+        let Some(job) = newest.and_then(|head| self.job(head.id).ok()) else {
+            return;
+        };
+        match (job.state, &job.result) {
+            (JobState::Failed, Some(result)) => {
+                let count = result["errors"].as_array().map_or(0, Vec::len);
+                let params = [("job", job.id.to_string()), ("count", count.to_string())];
+                findings.push(finding(
+                    Severity::Critical,
+                    FindingCode::VerifyDamage,
+                    params,
+                ));
+            }
+            (JobState::Failed, None) => {
+                findings.push(finding(
+                    Severity::Warning,
+                    FindingCode::VerifyFailed,
+                    failure(&job),
+                ));
+            }
+            _ => {}
+        }
+    }
+}
+
+fn look_at_provider(provider: &ProviderView, pool: bool, findings: &mut Vec<Finding>) {
+    use FindingCode as Code;
+    if !provider.configured {
+        findings.push(finding(Severity::Info, Code::ProviderNone, []));
+        return;
+    }
+    if let Some(job) = &provider.last
+        && job.state == JobState::Failed
+    {
+        findings.push(finding(
+            Severity::Critical,
+            Code::ReplicationFailed,
+            failure(job),
+        ));
+    }
+    match provider.last_success {
+        None if pool => findings.push(finding(Severity::Warning, Code::ReplicationNever, [])),
+        None => {}
+        Some(time) => {
+            if let Some(hours) = old(time) {
+                let params = [("hours", hours)];
+                findings.push(finding(Severity::Warning, Code::ReplicationOld, params));
+            }
+        }
+    }
+}
+
+fn finding(
+    severity: Severity,
+    code: FindingCode,
+    params: impl IntoIterator<Item = (&'static str, String)>,
+) -> Finding {
+    Finding {
+        severity,
+        code,
+        params: BTreeMap::from_iter(params),
+    }
+}
+
+fn failure(job: &JobView) -> Vec<(&'static str, String)> {
+    let error = job.error.clone();
+    let (kind, message) = error.map(|e| (e.kind, e.message)).unwrap_or_default();
+    vec![
+        ("job", job.id.to_string()),
+        ("kind", kind),
+        ("message", message),
+    ]
+}
+
+/// The age in hours, if it is too old.
+fn old(time: Timestamp) -> Option<String> {
+    let hours = (Timestamp::now().as_second() - time.as_second()) / 3600;
+    (hours >= OLD_HOURS).then(|| hours.to_string())
+}

@@ -1,0 +1,180 @@
+//! The real daemon in development mode, on a folder of its own and a free port.
+
+use std::io::{BufRead, BufReader};
+use std::net::TcpListener;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
+
+/// A running daemon; ends with the test, also when it panics.
+pub struct Daemon {
+    child: Child,
+    /// Holds state and disks.
+    folder: tempfile::TempDir,
+    /// `https://127.0.0.1:PORT`.
+    pub base: String,
+    /// What the console shows.
+    pub code: String,
+}
+
+impl Daemon {
+    /// A new box. Its second disk holds a file of somebody's.
+    pub fn start() -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let used = folder.path().join("disks/disk2");
+        std::fs::create_dir_all(&used).unwrap();
+        std::fs::write(used.join("contabilidad.xlsx"), "cuentas").unwrap();
+        let port = free_port();
+        let mut child = Command::new(env!("CARGO_BIN_EXE_colca"))
+            .args(["serve", "--dev"])
+            .arg(folder.path())
+            .args(["--listen", &format!("127.0.0.1:{port}")])
+            .stdout(Stdio::piped())
+            .spawn()
+            .expect("the daemon starts");
+        let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
+        let code = lines
+            .by_ref()
+            .map_while(Result::ok)
+            .find_map(|line| line.strip_prefix("claim code ").map(str::to_owned));
+        // Its log must not fill the pipe.
+        std::thread::spawn(move || lines.map_while(Result::ok).for_each(drop));
+        let mut daemon = Self {
+            child,
+            folder,
+            base: format!("https://127.0.0.1:{port}"),
+            code: String::new(),
+        };
+        daemon.code = code.expect("the daemon announces its claim code");
+        daemon
+    }
+}
+
+impl Daemon {
+    /// The folder that stands for a disk.
+    pub fn disk(&self, number: u32) -> PathBuf {
+        self.folder.path().join(format!("disks/disk{number}"))
+    }
+}
+
+/// Lets the daemon run only a tenth of the time while this lives, so that what
+/// a person could see of a job can be seen however fast the machine is.
+pub struct Slowed {
+    stop: Arc<AtomicBool>,
+    brake: Option<JoinHandle<()>>,
+}
+
+impl Daemon {
+    /// Slows the daemon down until the answer is dropped.
+    pub fn slowed(&self) -> Slowed {
+        let pid = Pid::from_raw(self.child.id().try_into().unwrap());
+        let stop = Arc::new(AtomicBool::new(false));
+        let stopping = Arc::clone(&stop);
+        let brake = std::thread::spawn(move || {
+            while !stopping.load(Ordering::Relaxed) {
+                kill(pid, Signal::SIGSTOP).unwrap();
+                std::thread::sleep(Duration::from_millis(180));
+                kill(pid, Signal::SIGCONT).unwrap();
+                std::thread::sleep(Duration::from_millis(20));
+            }
+        });
+        Slowed {
+            stop,
+            brake: Some(brake),
+        }
+    }
+}
+
+impl Drop for Slowed {
+    fn drop(&mut self) {
+        self.stop.store(true, Ordering::Relaxed);
+        if let Some(brake) = self.brake.take() {
+            let _ = brake.join();
+        }
+    }
+}
+
+impl Drop for Daemon {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+/// A port nobody listens on now.
+pub fn free_port() -> u16 {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    listener.local_addr().unwrap().port()
+}
+
+/// Small files, spread over ten folders.
+const SMALL: usize = 6000;
+
+/// A folder to back up: many small files, a few large ones, awkward names.
+pub struct Data {
+    folder: tempfile::TempDir,
+}
+
+impl Data {
+    /// `megabytes` of bytes that neither repeat nor compress, besides small files.
+    pub fn new(megabytes: usize) -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let data = Self { folder };
+        let root = data.path().to_path_buf();
+        for (path, text) in [
+            ("leame.txt", "Datos de prueba\n"),
+            (
+                "Informes 2026/Evaluación de desempeño – setiembre.txt",
+                "Ñandú\n",
+            ),
+            ("Informes 2026/acta #12 & anexo?.txt", "acta\n"),
+            (
+                "Informes 2026/Resoluciones/042-2023/Directiva-002-2023-SG.txt",
+                "texto\n",
+            ),
+            (
+                "Informes 2026/un-nombre-de-archivo-muy-largo-sin-espacios-que-no-debe-romper-la-pagina-en-un-telefono.txt",
+                "largo\n",
+            ),
+        ] {
+            let path = root.join(path);
+            std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+            std::fs::write(path, text).unwrap();
+        }
+        std::os::unix::fs::symlink("leame.txt", root.join("enlace")).unwrap();
+        for n in 0..SMALL {
+            let path = root.join(format!("planillas/{:02}/planilla-{n:04}.csv", n % 10));
+            std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+            std::fs::write(path, format!("codigo;monto\n{n};{}\n", n * 37)).unwrap();
+        }
+        std::fs::create_dir(root.join("imágenes")).unwrap();
+        let mut seed = 0x9e37_79b9_7f4a_7c15_u64;
+        for n in 0..megabytes.div_ceil(32) {
+            let bytes: Vec<u8> = std::iter::repeat_with(|| {
+                seed ^= seed << 13;
+                seed ^= seed >> 7;
+                seed ^= seed << 17;
+                seed.to_le_bytes()
+            })
+            .take((32 << 20) / 8)
+            .flatten()
+            .collect();
+            std::fs::write(root.join(format!("imágenes/disco-{n:02}.img")), bytes).unwrap();
+        }
+        data
+    }
+
+    pub fn path(&self) -> &Path {
+        self.folder.path()
+    }
+
+    pub fn file(&self, path: &str) -> PathBuf {
+        self.path().join(path)
+    }
+}
