@@ -22,7 +22,7 @@ use serde_json::Value;
 const USER: &str = "operador";
 const SOURCE: &str = "documentos";
 /// What stands on the lab's file server: a part of the kernel's source that an emulated box backs up in a minute or two.
-const PARTS: [&str; 2] = ["kernel", "Documentation/translations/sp_SP"];
+const PARTS: [&str; 2] = ["kernel", "fs/xfs"];
 const BOOT: Duration = Duration::from_secs(900);
 
 fn main() -> Result<()> {
