@@ -81,7 +81,7 @@ fn a_storage_too_full_for_the_snapshot_record_commits_nothing() {
 #[test]
 fn a_damaged_block_hurts_only_its_files_and_is_healed_by_the_source() {
     let b = Box_::new();
-    let root = many(300, 1);
+    let root = many(700, 1);
     let snapshot = b.backup(&MemTree::new(&root)).snapshot;
     let name = *b
         .fake

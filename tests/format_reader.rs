@@ -151,7 +151,6 @@ fn read_segment(
             let len = u32_at(&directory, at + 32) as usize;
             at += 36;
             assert_eq!(len, u32_at(&block, 4 + 4 * i) as usize);
-            assert!(len < 64 << 10 || n == 1, "big chunks are alone");
             let chunk = body[from..from + len].to_vec();
             from += len;
             assert_eq!(*blake3::keyed_hash(&id_key, &chunk).as_bytes(), id);

@@ -241,7 +241,7 @@ fn a_dropped_output_leaves_nothing_and_the_old_file() {
     let dir = tempfile::tempdir().unwrap();
     fs::write(dir.path().join("old"), "old").unwrap();
     let target = local_target(dir.path()).unwrap();
-    let mut output = target.file(&path(&[b"old"]), 1000).unwrap();
+    let output = target.file(&path(&[b"old"]), 1000).unwrap();
     output.write_at(0, b"half").unwrap();
     assert_eq!(fs::read(dir.path().join("old")).unwrap(), b"old");
     drop(output);
@@ -386,7 +386,7 @@ fn a_full_target_says_so_and_keeps_no_half_file() {
     let dir = tempfile::tempdir().unwrap();
     let mounted = Tmpfs::mount(dir.path(), "size=256k");
     let target = local_target(dir.path()).unwrap();
-    let mut output = target.file(&path(&[b"big"]), 1 << 20).unwrap();
+    let output = target.file(&path(&[b"big"]), 1 << 20).unwrap();
     let e = output.write_at(0, &vec![1; 1 << 20]).unwrap_err();
     assert_eq!(e.kind(), Kind::Full);
     assert!(e.to_string().contains("big"), "{e}");

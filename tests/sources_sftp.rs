@@ -117,7 +117,7 @@ fn a_large_file_comes_whole_and_fast() {
 
     let began = Instant::now();
     let target = sftp_target(&sshd.config(dir.path())).unwrap();
-    let mut output = target.file(&path(&[b"copy"]), bytes.len() as u64).unwrap();
+    let output = target.file(&path(&[b"copy"]), bytes.len() as u64).unwrap();
     for (i, piece) in bytes.chunks(1 << 20).enumerate() {
         output.write_at((i as u64) << 20, piece).unwrap();
     }
@@ -137,7 +137,7 @@ fn keys_are_renewed_while_data_flows() {
     let root = sftp_tree(&config).unwrap().root().unwrap();
     assert!(read_all(&mut *root.open(b"large").unwrap()).unwrap() == bytes);
     let target = sftp_target(&config).unwrap();
-    let mut output = target.file(&path(&[b"copy"]), bytes.len() as u64).unwrap();
+    let output = target.file(&path(&[b"copy"]), bytes.len() as u64).unwrap();
     output.write_at(0, &bytes).unwrap();
     output.close().unwrap();
     assert!(fs::read(dir.path().join("copy")).unwrap() == bytes);
@@ -295,7 +295,7 @@ fn no_link_in_the_target_leads_out_of_it() {
     refused(target.hard_link(&through, &path(&[b"stolen"])));
     let file = path(&[b"file"]);
     refused(target.finish(&file, &meta).map(drop));
-    let mut output = target.file(&file, 3).unwrap();
+    let output = target.file(&file, 3).unwrap();
     output.write_at(0, b"abc").unwrap();
     output.close().unwrap();
     target.finish(&file, &meta).unwrap();
@@ -362,11 +362,11 @@ fn what_sftp_cannot_carry_is_said_and_half_files_go() {
     let e = target.special(&path(&[b"pipe"]), &pipe).unwrap_err();
     assert!(e.to_string().contains("named pipe"), "{e}");
     // Dropped without close: the old file stays, nothing else does.
-    let mut output = target.file(&path(&[b"old"]), 1000).unwrap();
+    let output = target.file(&path(&[b"old"]), 1000).unwrap();
     output.write_at(0, &[1; 500]).unwrap();
     drop(output);
     // Answered in order on the same line, so the removal is over by then.
-    let mut output = target.file(&path(&[b"sparse"]), 1 << 20).unwrap();
+    let output = target.file(&path(&[b"sparse"]), 1 << 20).unwrap();
     output.write_at(1000, b"x").unwrap();
     output.close().unwrap();
     assert_eq!(fs::read(dir.path().join("old")).unwrap(), b"old");
@@ -390,7 +390,7 @@ fn a_full_disk_on_the_server_is_full() {
     )
     .expect("mounting needs root");
     let target = sftp_target(&sshd.config(dir.path())).unwrap();
-    let mut output = target.file(&path(&[b"big"]), 8 << 20).unwrap();
+    let output = target.file(&path(&[b"big"]), 8 << 20).unwrap();
     let e = output
         .write_at(0, &noise(8 << 20))
         .and_then(|()| output.close())

@@ -80,7 +80,7 @@ fn create(
         &state::caches(context),
         &master,
         &recovery,
-        Params::default(),
+        Params::for_data_shards(redundancy.data),
     )?;
     let words = recovery.words();
     if context.json {

@@ -22,15 +22,16 @@ pub(crate) fn chunk_id(keys: &Keys, kind: SegmentKind, chunk: &[u8]) -> Id {
     }
 }
 
-/// Opens one record in place (header, ciphertext, tag) and returns its chunks'
-/// lengths and its body.
+/// Opens one record in place (header, ciphertext, tag), leaves its body in
+/// `body` and returns its chunks' lengths.
 pub(crate) fn open_block(
     name: &Name,
     offset: u64,
     key: &ObjectKey,
     bytes: &mut [u8],
     zstd: &mut Decompressor,
-) -> Result<(Vec<u32>, Vec<u8>)> {
+    body: &mut Vec<u8>,
+) -> Result<Vec<u32>> {
     let bad = |why: &str| damaged(name, offset, why);
     if bytes.len() < RECORD {
         return Err(bad("the record is cut off"));
@@ -44,10 +45,10 @@ pub(crate) fn open_block(
         .open(record.seq, head, sealed)
         .ok_or_else(|| bad("its content does not match its seal"))?;
     let (lens, start) = decode_block_table(plain).map_err(|e| bad(&e.to_string()))?;
-    let mut body = vec![0; lens.iter().map(|l| *l as usize).sum()];
-    zstd.expand(record.codec, &plain[start..], &mut body)
+    body.resize(lens.iter().map(|l| *l as usize).sum(), 0);
+    zstd.expand(record.codec, &plain[start..], body)
         .map_err(|e| bad(&e.to_string()))?;
-    Ok((lens, body))
+    Ok(lens)
 }
 
 type Place = (u32, u32);
@@ -71,6 +72,8 @@ pub(crate) struct Blocks {
 }
 
 const RECENT_BYTES: usize = 12 << 20;
+/// Blocks of one chunk are remembered if they are shorter: tree nodes are.
+const SINGLE: usize = 64 << 10;
 const SEGMENT_KEYS: usize = 64;
 
 impl Blocks {
@@ -156,8 +159,8 @@ impl Blocks {
             return Ok(body);
         }
         let body = Arc::new(self.fetch(place)?);
-        // A block of one big chunk is hardly ever wanted twice.
-        if place.len as usize != body.len() || body.len() < super::store::SMALL {
+        // A block of one chunk is hardly ever wanted twice.
+        if place.len as usize != body.len() || body.len() < SINGLE {
             self.remember(at, &body);
         }
         Ok(body)
@@ -201,12 +204,21 @@ impl Blocks {
             Some(zstd) => zstd,
             None => Decompressor::new()?,
         };
-        let body = open_block(&name, u64::from(place.offset), &key, &mut bytes, &mut zstd);
+        let mut body = Vec::new();
+        let opened = open_block(
+            &name,
+            u64::from(place.offset),
+            &key,
+            &mut bytes,
+            &mut zstd,
+            &mut body,
+        );
         self.tools
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
             .push(zstd);
-        Ok(body?.1)
+        opened?;
+        Ok(body)
     }
 
     /// The key of a segment, remembered while it is in use.

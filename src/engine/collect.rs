@@ -322,6 +322,7 @@ fn empty(
     let key = segment.header.key(&repository.keys)?;
     let directory = directory(&name, &segment.header, &repository.keys, &bytes)?;
     let mut zstd = Decompressor::new()?;
+    let mut body = Vec::new();
     for block in directory {
         let mut wanted = Vec::with_capacity(block.chunks.len());
         for (id, _) in &block.chunks {
@@ -339,7 +340,8 @@ fn empty(
         let record = bytes
             .get_mut(from.max(HEADER)..to)
             .ok_or_else(|| cut(from))?;
-        let (_, body) = open_block(&name, u64::from(block.offset), &key, record, &mut zstd)?;
+        let offset = u64::from(block.offset);
+        open_block(&name, offset, &key, record, &mut zstd, &mut body)?;
         let mut at = 0;
         for ((id, len), wanted) in block.chunks.iter().zip(wanted) {
             let chunk = body.get(at..at + *len as usize).ok_or_else(|| cut(from))?;

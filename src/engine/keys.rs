@@ -23,13 +23,21 @@ pub struct RecoveryKey(pub [u8; 32]);
 
 /// Fills an array from the system's random source.
 pub(crate) fn random<const N: usize>() -> Result<[u8; N]> {
+    use rustix::rand::{GetRandomFlags, getrandom};
     let mut out = [0u8; N];
-    aws_lc_rs::rand::fill(&mut out).map_err(|_| {
-        Error::new(
-            Kind::Io,
-            "the system's random source gave nothing; no key can be made",
-        )
-    })?;
+    let mut filled = 0;
+    while filled < N {
+        match getrandom(&mut out[filled..], GetRandomFlags::empty()) {
+            Ok(n) => filled += n,
+            Err(rustix::io::Errno::INTR) => {}
+            Err(e) => {
+                return Err(Error::io(
+                    "the system's random source gave nothing; no key can be made",
+                    e.into(),
+                ));
+            }
+        }
+    }
     Ok(out)
 }
 

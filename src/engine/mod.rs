@@ -52,13 +52,24 @@ pub struct Params {
 impl Default for Params {
     fn default() -> Self {
         Self {
-            segment_bytes: 32 << 20,
+            segment_bytes: 16 << 20,
             zstd_level: 1,
         }
     }
 }
 
 impl Params {
+    /// For a pool that spreads each segment over so many data shards: larger
+    /// segments where there are many, so that a disk is not read in crumbs.
+    pub fn for_data_shards(k: u8) -> Self {
+        let default = Self::default();
+        let factor = u32::from(k.max(1)).div_ceil(2).min(4);
+        Self {
+            segment_bytes: default.segment_bytes * factor,
+            ..default
+        }
+    }
+
     /// `Refused` when they make no sense.
     fn check(&self) -> Result<()> {
         let sane = (1 << 20..=1 << 30).contains(&self.segment_bytes)

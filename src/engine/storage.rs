@@ -119,6 +119,20 @@ pub trait Storage: Send + Sync {
         self.get(name).map(|_| Health::default())
     }
 
+    /// [`Storage::check`] and [`Storage::get`] in one, for storages that can do
+    /// with a single reading. A check that fails for what is stored (not for
+    /// the moment) leaves the answer to the reading.
+    fn check_and_get(&self, name: &Name, repair: bool) -> Result<(Health, Vec<u8>)> {
+        let health = match self.check(name, repair) {
+            Ok(health) => health,
+            Err(e) if matches!(e.kind(), Kind::Corrupt | Kind::Missing | Kind::Refused) => {
+                Health::default()
+            }
+            Err(e) => return Err(e),
+        };
+        Ok((health, self.get(name)?))
+    }
+
     /// A few words that name this storage to people, e.g. `pool 5f3a… on 4 disks`.
     fn describe(&self) -> String;
 }

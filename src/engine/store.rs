@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use super::codec::Compressor;
 use super::error::Result;
-use super::format::segment::SegmentKind;
+use super::format::segment::{BLOCK_MAX, Codec, SegmentKind};
 use super::ids::{Id, IdSet};
 use super::index::Index;
 use super::keys::Keys;
@@ -14,11 +14,10 @@ use super::pack::{Counts, Finished, Packer, Packing, Spare, Stop, packers};
 use super::progress::Progress;
 use super::storage::{Name, Storage};
 
-/// Chunks at least this long have a block of their own.
-pub(crate) const SMALL: usize = 64 << 10;
-/// A shared block of content is closed at about this size: what zstd's window
-/// at level 1 can use, and little enough to fetch for one small file.
-const DATA_BLOCK: usize = 512 << 10;
+/// A block of content is closed at about this size: zstd finds in neighbouring
+/// chunks and files what it cannot find in one, and it is still little enough
+/// to fetch for one small file.
+const DATA_BLOCK: usize = BLOCK_MAX;
 /// A shared block of tree nodes: small, because browsing fetches single nodes.
 const TREE_BLOCK: usize = 256 << 10;
 /// Most chunks in a shared block.
@@ -174,7 +173,7 @@ impl<'a> Store<'a> {
     }
 }
 
-/// Small chunks that will share a block.
+/// Chunks that will share a block.
 struct Gathering<'s> {
     packer: &'s Packer,
     target: usize,
@@ -210,9 +209,9 @@ impl<'s> Gathering<'s> {
     fn add(&mut self, id: Id, bytes: &[u8], compressor: &mut Compressor) -> Result<()> {
         // Chunks are at most BLOCK_MAX long.
         let len = bytes.len() as u32;
-        if bytes.len() >= SMALL {
-            let (codec, stored) = compressor.compress(bytes);
-            return self.packer.append(codec, stored, len, vec![(id, len)]);
+        if compressor.hopeless(bytes) {
+            // Nothing is gained by gathering it; sealed from where it lies.
+            return self.packer.append(Codec::Raw, bytes, len, vec![(id, len)]);
         }
         if self.body.len() + bytes.len() > self.target || self.chunks.len() >= BLOCK_ITEMS {
             self.flush(compressor)?;

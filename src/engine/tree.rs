@@ -76,6 +76,16 @@ pub struct Meta {
     pub xattrs: BTreeMap<Vec<u8>, Vec<u8>>,
 }
 
+impl Meta {
+    /// Bytes of content; 0 for what has none.
+    pub fn size(&self) -> u64 {
+        match self.kind {
+            FileType::File { size } => size,
+            _ => 0,
+        }
+    }
+}
+
 /// One name in a folder.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Entry {
@@ -120,6 +130,20 @@ pub trait Folder: Send + Sync {
     /// Opens a regular file for reading.
     fn open(&self, name: &[u8]) -> Result<Box<dyn Input>>;
 
+    /// Opens a regular file whose listed metadata are `meta` to read only the
+    /// bytes `part` of it (the end may lie behind the file's). The source may
+    /// take the listed type and length for granted: [`Input::meta_now`] is
+    /// asked afterwards. `None` where a file can only be read as a whole.
+    fn open_part(
+        &self,
+        name: &[u8],
+        meta: &Meta,
+        part: std::ops::Range<u64>,
+    ) -> Result<Option<Box<dyn Input>>> {
+        let _ = (name, meta, part);
+        Ok(None)
+    }
+
     /// Opens a folder within.
     fn folder(&self, name: &[u8]) -> Result<Box<dyn Folder>>;
 }
@@ -138,6 +162,12 @@ pub trait Input: Send {
     /// The file's metadata as it is now, to notice a change during the read.
     /// `None` where the source cannot tell.
     fn meta_now(&mut self) -> Result<Option<Meta>> {
+        Ok(None)
+    }
+
+    /// The file's extended attributes, where asking the open file is cheaper
+    /// than [`Folder::xattrs`]; `None` where it is not.
+    fn xattrs(&mut self) -> Result<Option<BTreeMap<Vec<u8>, Vec<u8>>>> {
         Ok(None)
     }
 }
@@ -168,14 +198,21 @@ pub trait Target: Send + Sync {
     fn describe(&self) -> String;
 }
 
-/// An open file of a [`Target`].
-pub trait Output: Send {
+/// An open file of a [`Target`]. Parts of a big file are written by several threads at once.
+pub trait Output: Send + Sync {
     /// Writes all of `bytes` at `offset`. What is never written reads as zeros
     /// and is a hole where the target can have holes.
-    fn write_at(&mut self, offset: u64, bytes: &[u8]) -> Result<()>;
+    fn write_at(&self, offset: u64, bytes: &[u8]) -> Result<()>;
 
     /// Ends the file: its length is now the `size` it began with. Dropping an
     /// output without this leaves no half file under the final name if the
     /// target can avoid it.
     fn close(self: Box<Self>) -> Result<()>;
+
+    /// [`Output::close`] and [`Target::finish`] in one, where the open file
+    /// makes that cheaper. `None` when the metadata still have to be set.
+    fn close_with(self: Box<Self>, meta: &Meta) -> Result<Option<Vec<String>>> {
+        let _ = meta;
+        self.close().map(|()| None)
+    }
 }

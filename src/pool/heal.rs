@@ -21,7 +21,7 @@ impl Pool {
             self.call_spares();
         }
         let found = self.locate(name, true)?;
-        let bad = self.bad_shards(&found);
+        let bad = self.bad_shards(&found, 0);
         let lacking = found.geometry.shards() - found.count();
         let mut health = Health {
             corrupt: small(bad.len() + found.damaged.len()),
@@ -53,6 +53,24 @@ impl Pool {
         Ok(health)
     }
 
+    /// The object's bytes, if every shard there should be is there and good.
+    pub(super) fn read_whole(&self, name: &Name) -> Result<Option<Vec<u8>>> {
+        let _held = self.hold(name);
+        let found = self.locate(name, true)?;
+        let geometry = &found.geometry;
+        let whole = found.count() == geometry.shards()
+            && found.damaged.is_empty()
+            && found.shards.iter().flatten().all(|s| !s.wrong_length);
+        // What is not read for the data is checked by itself.
+        if !whole || !self.bad_shards(&found, geometry.k()).is_empty() {
+            return Ok(None);
+        }
+        let len = usize::try_from(geometry.len).unwrap_or(usize::MAX);
+        let mut bytes = vec![0; len];
+        let clean = self.read_stripes(&found, 0, geometry.stripes(), &mut bytes);
+        Ok(matches!(clean, Ok(true)).then_some(bytes))
+    }
+
     /// The object's stripes, read from what is good of it.
     fn sources<'a>(
         &'a self,
@@ -71,8 +89,8 @@ impl Pool {
         })
     }
 
-    /// The indexes of shards with any bad block.
-    fn bad_shards(&self, found: &Found) -> Vec<usize> {
+    /// The indexes of shards with any bad block, but for the first `skip`.
+    fn bad_shards(&self, found: &Found, skip: usize) -> Vec<usize> {
         let one = |shard: &super::shard::Shard| match shard.bad_blocks() {
             Ok(0) => shard.wrong_length,
             Ok(_) => true,
@@ -81,8 +99,8 @@ impl Pool {
                 true
             }
         };
-        let shards: Vec<_> = found.shards.iter().flatten().collect();
-        let bad: Vec<bool> = if found.geometry.len >= PARALLEL as u64 {
+        let shards: Vec<_> = found.shards.iter().flatten().skip(skip).collect();
+        let bad: Vec<bool> = if shards.len() > 1 && found.geometry.len >= PARALLEL as u64 {
             thread::scope(|scope| {
                 let running: Vec<_> = shards
                     .iter()

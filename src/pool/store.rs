@@ -108,6 +108,19 @@ impl Storage for Pool {
         self.check_object(name, repair)
     }
 
+    fn check_and_get(&self, name: &Name, repair: bool) -> Result<(Health, Vec<u8>)> {
+        if let Some(bytes) = self.read_whole(name)? {
+            return Ok((Health::default(), bytes));
+        }
+        // Something is amiss; the two steps say what, and mend it.
+        let health = match self.check_object(name, repair) {
+            Ok(health) => health,
+            Err(e) if matches!(e.kind(), Kind::Corrupt | Kind::Missing) => Health::default(),
+            Err(e) => return Err(e),
+        };
+        Ok((health, self.read(name, None)?))
+    }
+
     fn describe(&self) -> String {
         let (all, online) = {
             let state = self.look();

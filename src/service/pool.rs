@@ -163,7 +163,7 @@ impl Service {
             &self.state.repository(&id)?,
             &master,
             &recovery,
-            Params::default(),
+            Params::for_data_shards(redundancy.data),
         )?;
         let open = Open {
             pool,

@@ -70,7 +70,7 @@ fn copy_folder(
             }
             FileType::File { size } => {
                 let mut input = folder.open(&entry.name).unwrap();
-                let mut output = target.file(at, *size).unwrap();
+                let output = target.file(at, *size).unwrap();
                 for (offset, bytes) in pieces(&mut *input) {
                     output.write_at(offset, &bytes).unwrap();
                 }

@@ -497,7 +497,7 @@ impl Target for MemTarget {
         Ok(Box::new(MemOutput {
             made: self.0.clone(),
             path: path.to_vec(),
-            bytes: vec![0; size as usize],
+            bytes: Mutex::new(vec![0; size as usize]),
         }))
     }
     fn special(&self, path: &[Vec<u8>], meta: &Meta) -> Result<()> {
@@ -543,18 +543,18 @@ impl Target for MemTarget {
 struct MemOutput {
     made: Arc<Mutex<Made>>,
     path: Vec<Vec<u8>>,
-    bytes: Vec<u8>,
+    bytes: Mutex<Vec<u8>>,
 }
 
 impl Output for MemOutput {
-    fn write_at(&mut self, offset: u64, bytes: &[u8]) -> Result<()> {
+    fn write_at(&self, offset: u64, bytes: &[u8]) -> Result<()> {
         let at = offset as usize;
-        self.bytes[at..at + bytes.len()].copy_from_slice(bytes);
+        self.bytes.lock().unwrap()[at..at + bytes.len()].copy_from_slice(bytes);
         self.made.lock().unwrap().written += bytes.len() as u64;
         Ok(())
     }
     fn close(self: Box<Self>) -> Result<()> {
-        let node = Node::file(self.bytes);
+        let node = Node::file(self.bytes.into_inner().unwrap());
         self.made.lock().unwrap().nodes.insert(self.path, node);
         Ok(())
     }

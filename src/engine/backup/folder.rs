@@ -3,6 +3,7 @@
 use std::sync::atomic::AtomicUsize;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use super::big::Big;
 use crate::engine::format::tree::EntryV1;
 use crate::engine::ids::Id;
 use crate::engine::tree::{Entry, Folder, Meta};
@@ -46,6 +47,8 @@ pub(super) enum Job {
         folder: Arc<FolderState>,
         files: Vec<(usize, Entry)>,
     },
+    /// Help with a big file.
+    Parts(Arc<Big>),
 }
 
 impl FolderState {

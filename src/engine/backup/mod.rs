@@ -8,6 +8,7 @@
 //! reading to sealing by itself, while its bytes are in the processor's cache.
 
 mod attributes;
+mod big;
 mod folder;
 mod links;
 mod previous;
@@ -57,6 +58,16 @@ struct Shared<'a> {
     queue: Queue<Job>,
     links: Links,
     faults: reader::Faults,
+    workers: usize,
+}
+
+impl Shared<'_> {
+    /// Counts bytes read; an error when the backup is to end.
+    fn advance(&self, bytes: u64) -> Result<()> {
+        self.progress.bytes.fetch_add(bytes, Ordering::Relaxed);
+        self.stop.check()?;
+        self.progress.check()
+    }
 }
 
 /// Saves `tree`; everything is durable on return, only the snapshot record is missing.
@@ -104,6 +115,7 @@ pub(crate) fn save(
     let stop = Stop::default();
     let warnings = Warnings::new(progress);
     let root = FolderState::top(top, meta);
+    let workers = workers().max(tree.parallel().min(MOST_WORKERS));
     let ran = Store::run(place, progress, &stop, |store| {
         let shared = Shared {
             store,
@@ -116,12 +128,12 @@ pub(crate) fn save(
             queue: Queue::new(),
             links: Links::default(),
             faults: reader::Faults::default(),
+            workers,
         };
         shared.queue.push([Job::List {
             folder: root.clone(),
             old,
         }]);
-        let workers = workers().max(tree.parallel().min(MOST_WORKERS));
         std::thread::scope(|scope| {
             let work = || {
                 let _closer = Closer(&shared.queue);

@@ -1,5 +1,7 @@
 //! Reading one file: fill a buffer, leave out zeros, cut the rest, store it.
 
+use std::collections::BTreeMap;
+use std::ops::Range;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
@@ -19,6 +21,8 @@ const INLINE_EXTENTS: usize = 24;
 /// A source is given up when so many entries in a row could not be reached.
 const FAULTS: u32 = 16;
 const RETRIES: u32 = 2;
+/// Said of a file that changed.
+pub(super) const CHANGED: &str = "it changed while it was read; it was saved as it was read";
 
 /// A failure while saving one entry.
 pub(super) enum Failure {
@@ -76,30 +80,41 @@ pub(super) struct Content {
     pub size: u64,
     /// Set when the file changed under the reader.
     pub changed: Option<&'static str>,
+    /// Extended attributes, where the open file was asked for them.
+    pub xattrs: Option<Xattrs>,
 }
 
+/// Extended attributes by name.
+pub(super) type Xattrs = BTreeMap<Vec<u8>, Vec<u8>>;
+
 /// Collects extents, joining neighbouring zeros.
-struct Extents {
+pub(super) struct Extents {
     list: ListBuilder<Extent>,
-    size: u64,
+    /// Bytes so far.
+    pub size: u64,
 }
 
 impl Extents {
-    fn zeros(&mut self, n: u64, out: &mut Depositor<'_>) -> Result<(), Error> {
-        self.size += n;
-        if let Some(Extent::Zeros { len }) = self.list.last_mut() {
-            *len += n;
-            return Ok(());
+    pub(super) fn new() -> Self {
+        Self {
+            list: ListBuilder::new(),
+            size: 0,
         }
-        self.list.push(Extent::Zeros { len: n }, out)
     }
 
-    fn data(&mut self, bytes: &[u8], out: &mut Depositor<'_>) -> Result<(), Error> {
-        let id = out.data(bytes)?;
-        self.size += bytes.len() as u64;
-        // Chunks are at most BLOCK_MAX long.
-        let len = bytes.len() as u32;
-        self.list.push(Extent::Data { id, len }, out)
+    pub(super) fn push(&mut self, extent: Extent, out: &mut Depositor<'_>) -> Result<(), Error> {
+        self.size += extent.len();
+        if let Extent::Zeros { len: more } = extent
+            && let Some(Extent::Zeros { len }) = self.list.last_mut()
+        {
+            *len += more;
+            return Ok(());
+        }
+        self.list.push(extent, out)
+    }
+
+    pub(super) fn finish(self, out: &mut Depositor<'_>) -> Result<List<Extent>, Error> {
+        self.list.finish(INLINE_EXTENTS, out)
     }
 }
 
@@ -125,7 +140,7 @@ impl Reader {
         name: &[u8],
         meta: &Meta,
         out: &mut Depositor<'_>,
-        mut each: impl FnMut(u64) -> Result<(), Error>,
+        each: impl FnMut(u64) -> Result<(), Error>,
     ) -> Result<Content, Failure> {
         let FileType::File { size: expected } = meta.kind else {
             return Err(Failure::Source(Error::new(
@@ -133,19 +148,83 @@ impl Reader {
                 "is not a regular file",
             )));
         };
-        let mut input = folder.open(name).map_err(Failure::Source)?;
-        let mut extents = Extents {
-            list: ListBuilder::new(),
-            size: 0,
+        let mut input = match folder
+            .open_part(name, meta, 0..u64::MAX)
+            .map_err(Failure::Source)?
+        {
+            Some(input) => input,
+            None => folder.open(name).map_err(Failure::Source)?,
         };
+        let mut extents = Extents::new();
+        let limit = expected.saturating_add(GROWTH);
+        let whole = self.extents(&mut *input, limit, out, each, |extent, out| {
+            extents.push(extent, out)
+        })?;
+        let mut changed =
+            (!whole).then_some("it grows while it is read; the rest is left for the next backup");
+        if whole && !same(&mut *input, meta, extents.size).map_err(Failure::Source)? {
+            changed = Some(CHANGED);
+        }
+        let xattrs = if meta.xattrs.is_empty() {
+            input.xattrs().map_err(Failure::Source)?
+        } else {
+            None
+        };
+        let size = extents.size;
+        let extents = extents.finish(out).map_err(Failure::Store)?;
+        Ok(Content {
+            extents,
+            size,
+            changed,
+            xattrs,
+        })
+    }
+
+    /// Saves one part of a big file; `None` where the source cannot read parts.
+    /// Also says whether the file changed meanwhile.
+    pub(super) fn part(
+        &mut self,
+        folder: &dyn Folder,
+        name: &[u8],
+        meta: &Meta,
+        part: Range<u64>,
+        out: &mut Depositor<'_>,
+        each: impl FnMut(u64) -> Result<(), Error>,
+    ) -> Result<Option<(Vec<Extent>, bool)>, Failure> {
+        let opened = folder.open_part(name, meta, part.clone());
+        let Some(mut input) = opened.map_err(Failure::Source)? else {
+            return Ok(None);
+        };
+        let mut extents = Vec::new();
+        let mut size = part.start;
+        self.extents(&mut *input, u64::MAX, out, each, |extent, _| {
+            size += extent.len();
+            extents.push(extent);
+            Ok(())
+        })?;
+        let FileType::File { size: whole } = meta.kind else {
+            return Ok(Some((extents, true)));
+        };
+        let short = size < part.end.min(whole);
+        let changed = short || !same(&mut *input, meta, whole).map_err(Failure::Source)?;
+        Ok(Some((extents, changed)))
+    }
+
+    /// Cuts and stores what `input` gives. False if it was left off after `limit` bytes.
+    fn extents(
+        &mut self,
+        input: &mut dyn Input,
+        limit: u64,
+        out: &mut Depositor<'_>,
+        mut each: impl FnMut(u64) -> Result<(), Error>,
+        mut push: impl FnMut(Extent, &mut Depositor<'_>) -> Result<(), Error>,
+    ) -> Result<bool, Failure> {
         // `filled` bytes of the buffer are read and not stored yet; `in_zeros`
         // says that what was stored last are zeros that may go on.
         let (mut filled, mut in_zeros) = (0, false);
-        let mut changed = None;
+        let mut size = 0;
         loop {
-            let (end, hole) = self
-                .fill(&mut *input, &mut filled)
-                .map_err(Failure::Source)?;
+            let (end, hole) = self.fill(input, &mut filled).map_err(Failure::Source)?;
             let mut at = 0;
             while at < filled {
                 let rest = &self.buffer[at..filled];
@@ -153,45 +232,33 @@ impl Reader {
                     break;
                 }
                 let zeros = leading_zeros(rest);
-                if zeros >= ZERO_RUN || (in_zeros && zeros > 0) {
-                    extents.zeros(zeros as u64, out).map_err(Failure::Store)?;
-                    in_zeros = true;
-                    at += zeros;
+                let (extent, n) = if zeros >= ZERO_RUN || (in_zeros && zeros > 0) {
+                    (Extent::Zeros { len: zeros as u64 }, zeros)
                 } else {
                     let n = self.chunker.cut(rest);
-                    extents.data(&rest[..n], out).map_err(Failure::Store)?;
-                    in_zeros = false;
-                    at += n;
-                }
+                    let id = out.data(&rest[..n]).map_err(Failure::Store)?;
+                    // Chunks are at most BLOCK_MAX long.
+                    (Extent::Data { id, len: n as u32 }, n)
+                };
+                in_zeros = matches!(extent, Extent::Zeros { .. });
+                push(extent, out).map_err(Failure::Store)?;
+                at += n;
             }
+            size += at as u64 + hole;
             each(at as u64 + hole).map_err(Failure::Store)?;
             self.buffer.copy_within(at..filled, 0);
             filled -= at;
             if hole > 0 {
-                extents.zeros(hole, out).map_err(Failure::Store)?;
+                push(Extent::Zeros { len: hole }, out).map_err(Failure::Store)?;
                 in_zeros = true;
             }
             if end {
-                break;
+                return Ok(true);
             }
-            if extents.size > expected.saturating_add(GROWTH) {
-                changed = Some("it grows while it is read; the rest is left for the next backup");
-                break;
+            if size > limit {
+                return Ok(false);
             }
         }
-        if changed.is_none() && !same(&mut *input, meta, extents.size).map_err(Failure::Source)? {
-            changed = Some("it changed while it was read; it was saved as it was read");
-        }
-        let size = extents.size;
-        let extents = extents
-            .list
-            .finish(INLINE_EXTENTS, out)
-            .map_err(Failure::Store)?;
-        Ok(Content {
-            extents,
-            size,
-            changed,
-        })
     }
 
     /// Reads until the buffer is full, a hole begins (its length is returned)

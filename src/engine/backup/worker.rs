@@ -5,10 +5,11 @@ use std::sync::{Arc, PoisonError};
 
 use super::Shared;
 use super::attributes::save_xattrs;
+use super::big::{BIG, Big, PART};
 use super::folder::{Batch, FolderState, Job, bad_name};
 use super::links::adopt;
 use super::previous::{Previous, present};
-use super::reader::{Failure, Reader};
+use super::reader::{CHANGED, Failure, Reader, Xattrs};
 use crate::engine::convert;
 use crate::engine::error::{Error, Kind, Result};
 use crate::engine::format::tree::{Bytes, EntryV1, KindV1, List, encode_node};
@@ -48,6 +49,7 @@ impl<'s> Worker<'s> {
                 Job::List { folder, old } => self.list(&folder, old)?,
                 Job::Enter { up, at, name, old } => self.enter(up, at, name, old)?,
                 Job::Files { folder, files } => self.files(&folder, files)?,
+                Job::Parts(big) => self.parts(&big)?,
             }
         }
         self.out.flush()
@@ -298,7 +300,16 @@ impl<'s> Worker<'s> {
             )?;
             all = read.unwrap_or_default();
         }
-        let path = || folder.path(&entry.name);
+        self.save_xattrs(folder, &entry.name, all)
+    }
+
+    fn save_xattrs(
+        &mut self,
+        folder: &FolderState,
+        name: &[u8],
+        all: Xattrs,
+    ) -> Result<List<(Bytes, Bytes)>> {
+        let path = || folder.path(name);
         save_xattrs(&mut self.out, all, |m| self.shared.warnings.add(&path(), m))
     }
 
@@ -306,10 +317,25 @@ impl<'s> Worker<'s> {
         let mut done = Vec::with_capacity(files.len());
         for (at, entry) in files {
             self.check()?;
-            if let Some(saved) = self.file(folder, &entry)? {
+            let mut saved = convert::entry(entry.name.clone(), &entry.meta);
+            if let Some(known) = self.shared.links.take(&entry.meta) {
+                adopt(&mut saved, known);
+                self.count(entry.meta.size());
                 done.push((at, saved));
+            } else if self.is_big(folder, &entry)? {
+                // Counts as a job of the folder of its own.
+                folder.pending.fetch_add(1, Ordering::AcqRel);
+                let big = Arc::new(Big::new(folder.clone(), at, entry, saved));
+                let helpers = (big.parts() as usize).min(self.shared.workers);
+                big.helpers.store(helpers, Ordering::Release);
+                let jobs = (0..helpers).map(|_| Job::Parts(big.clone()));
+                self.shared.queue.push(jobs);
+            } else {
+                if let Some(saved) = self.file(folder, &entry, saved)? {
+                    done.push((at, saved));
+                }
+                self.shared.progress.files.fetch_add(1, Ordering::Relaxed);
             }
-            self.shared.progress.files.fetch_add(1, Ordering::Relaxed);
         }
         {
             let mut entries = folder.entries();
@@ -320,21 +346,23 @@ impl<'s> Worker<'s> {
         self.ended(folder, 1)
     }
 
-    /// Saves one file; `None` after a warning.
-    fn file(&mut self, folder: &Arc<FolderState>, entry: &Entry) -> Result<Option<EntryV1>> {
-        let mut saved = convert::entry(entry.name.clone(), &entry.meta);
-        if let Some(known) = self.shared.links.take(&entry.meta) {
-            adopt(&mut saved, known);
-            let bytes = match saved.kind {
-                KindV1::File { size, .. } => size,
-                _ => 0,
-            };
-            self.shared
-                .progress
-                .bytes
-                .fetch_add(bytes, Ordering::Relaxed);
-            return Ok(Some(saved));
+    /// Whether several workers are to share the file's parts.
+    fn is_big(&self, folder: &FolderState, entry: &Entry) -> Result<bool> {
+        if entry.meta.size() < BIG || self.shared.workers < 2 {
+            return Ok(false);
         }
+        // A file that cannot be opened is dealt with where it is read.
+        let parts = folder.handle.open_part(&entry.name, &entry.meta, 0..PART);
+        Ok(matches!(parts, Ok(Some(_))))
+    }
+
+    /// Saves one file; `None` after a warning.
+    fn file(
+        &mut self,
+        folder: &FolderState,
+        entry: &Entry,
+        mut saved: EntryV1,
+    ) -> Result<Option<EntryV1>> {
         let shared = self.shared;
         let read = shared.faults.guard(|| {
             self.reader.read(
@@ -342,21 +370,14 @@ impl<'s> Worker<'s> {
                 &entry.name,
                 &entry.meta,
                 &mut self.out,
-                |n| {
-                    shared.progress.bytes.fetch_add(n, Ordering::Relaxed);
-                    shared.stop.check()?;
-                    shared.progress.check()
-                },
+                |n| shared.advance(n),
             )
         });
         let content = match read {
             Ok(content) => content,
             Err(Failure::Store(e)) => return Err(e),
             Err(Failure::Source(e)) => {
-                self.warn(
-                    &folder.path(&entry.name),
-                    format_args!("it could not be read and was not saved: {e}"),
-                );
+                self.unread(folder, entry, &e);
                 return Ok(None);
             }
         };
@@ -367,11 +388,73 @@ impl<'s> Worker<'s> {
             size: content.size,
             extents: content.extents,
         };
-        saved.xattrs = self.xattrs(folder, entry)?;
+        saved.xattrs = match content.xattrs {
+            Some(all) => self.save_xattrs(folder, &entry.name, all)?,
+            None => self.xattrs(folder, entry)?,
+        };
         if content.changed.is_none() {
             self.shared.links.put(&entry.meta, &saved);
         }
         Ok(Some(saved))
+    }
+
+    fn unread(&self, folder: &FolderState, entry: &Entry, e: &Error) {
+        self.warn(
+            &folder.path(&entry.name),
+            format_args!("it could not be read and was not saved: {e}"),
+        );
+    }
+
+    /// Helps with a big file until none of its parts is left to begin with;
+    /// the last helper to leave enters the file in its folder.
+    fn parts(&mut self, big: &Arc<Big>) -> Result<()> {
+        let shared = self.shared;
+        while let Some((n, range)) = big.next() {
+            self.check()?;
+            let entry = &big.entry;
+            let read = shared.faults.guard(|| {
+                self.reader.part(
+                    &*big.folder.handle,
+                    &entry.name,
+                    &entry.meta,
+                    range.clone(),
+                    &mut self.out,
+                    |n| shared.advance(n),
+                )
+            });
+            match read {
+                Ok(Some((extents, changed))) => big.put(n, extents, changed, &mut self.out)?,
+                Ok(None) => big.fail(Error::new(
+                    Kind::Transient,
+                    "the source can no longer read parts of it",
+                )),
+                Err(Failure::Source(e)) => big.fail(e),
+                Err(Failure::Store(e)) => return Err(e),
+            }
+        }
+        if big.helpers.fetch_sub(1, Ordering::AcqRel) > 1 {
+            return Ok(());
+        }
+        let saved = match big.finish(&mut self.out)? {
+            Ok((mut saved, changed)) => {
+                saved.xattrs = self.xattrs(&big.folder, &big.entry)?;
+                if changed {
+                    self.warn(&big.folder.path(&big.entry.name), CHANGED);
+                } else {
+                    shared.links.put(&big.entry.meta, &saved);
+                }
+                Some(saved)
+            }
+            Err(e) => {
+                self.unread(&big.folder, &big.entry, &e);
+                None
+            }
+        };
+        shared.progress.files.fetch_add(1, Ordering::Relaxed);
+        if let Some(slot) = big.folder.entries().get_mut(big.at) {
+            *slot = saved;
+        }
+        self.ended(&big.folder, 1)
     }
 
     /// Notes that jobs of a folder ended. After the last one its node is

@@ -18,6 +18,12 @@ use crate::engine::progress::Progress;
 use crate::engine::reconcile::directory;
 use crate::engine::storage::Name;
 
+/// What a worker uses again for each block.
+struct Tools {
+    zstd: Decompressor,
+    body: Vec<u8>,
+}
+
 /// Reads every segment with all workers.
 pub(super) fn read_all(
     repository: &Repository,
@@ -31,12 +37,15 @@ pub(super) fn read_all(
     std::thread::scope(|scope| {
         let work = || {
             let run = || -> Result<()> {
-                let mut zstd = Decompressor::new()?;
+                let mut tools = Tools {
+                    zstd: Decompressor::new()?,
+                    body: Vec::new(),
+                };
                 while let Some(segment) = segments.get(next.fetch_add(1, Ordering::Relaxed)) {
                     stop.check()?;
                     progress.check()?;
                     progress.at(&segment.object().to_string());
-                    segment_data(repository, segment, &found, &mut zstd)?;
+                    segment_data(repository, segment, &found, &mut tools)?;
                     progress.files.fetch_add(1, Ordering::Relaxed);
                     progress.bytes.fetch_add(segment.stored, Ordering::Relaxed);
                 }
@@ -67,23 +76,20 @@ fn segment_data(
     repository: &Repository,
     segment: &SegmentInfo,
     found: &Mutex<Findings>,
-    zstd: &mut Decompressor,
+    tools: &mut Tools,
 ) -> Result<()> {
     let name = segment.object();
     let note = |f: &mut dyn FnMut(&mut Findings)| {
         f(&mut found.lock().unwrap_or_else(PoisonError::into_inner));
     };
-    match repository.storage.check(&name, true) {
-        Ok(health) => note(&mut |f| {
-            f.report.damaged_parts += u64::from(health.missing) + u64::from(health.corrupt);
-            f.report.repaired_parts += u64::from(health.repaired);
-        }),
-        Err(e) if about_data(&e) => {}
-        Err(e) => return Err(e),
-    }
-    let read = repository.storage.get(&name);
-    let mut bytes = match read {
-        Ok(bytes) => bytes,
+    let mut bytes = match repository.storage.check_and_get(&name, true) {
+        Ok((health, bytes)) => {
+            note(&mut |f| {
+                f.report.damaged_parts += u64::from(health.missing) + u64::from(health.corrupt);
+                f.report.repaired_parts += u64::from(health.repaired);
+            });
+            bytes
+        }
         Err(e) if about_data(&e) => {
             let mut ids = Vec::new();
             repository.index.each(|id, place| {
@@ -123,7 +129,7 @@ fn segment_data(
     };
     let key = segment.header.key(&repository.keys)?;
     for block in &blocks {
-        let checked = block_data(repository, segment, &name, &key, block, &mut bytes, zstd);
+        let checked = block_data(repository, segment, &name, &key, block, &mut bytes, tools);
         match checked {
             Ok(copies) => note(&mut |f| f.copies.extend(copies.iter().copied())),
             Err(e) if about_data(&e) => {
@@ -192,18 +198,19 @@ fn block_data(
     key: &ObjectKey,
     block: &BlockEntry,
     bytes: &mut [u8],
-    zstd: &mut Decompressor,
+    tools: &mut Tools,
 ) -> Result<Vec<(Id, Locator)>> {
     let from = block.offset as usize;
     let record = from
         .checked_add(RECORD + block.stored as usize)
         .and_then(|to| bytes.get_mut(from..to))
         .ok_or_else(|| damaged(name, u64::from(block.offset), "it is cut off"))?;
-    let (lens, body) = open_block(name, u64::from(block.offset), key, record, zstd)?;
+    let offset = u64::from(block.offset);
+    let lens = open_block(name, offset, key, record, &mut tools.zstd, &mut tools.body)?;
     let mut at = 0usize;
     let mut ids = IdMap::default();
     for len in lens {
-        let chunk = &body[at..at + len as usize];
+        let chunk = &tools.body[at..at + len as usize];
         ids.insert(
             chunk_id(&repository.keys, segment.header.kind, chunk),
             (at as u32, len),

@@ -10,7 +10,7 @@ pub(super) mod target;
 pub(super) mod tree;
 
 use std::collections::BTreeMap;
-use std::os::fd::{AsFd, AsRawFd};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd};
 use std::path::Path;
 
 use rustix::fs::{AtFlags, Statx, StatxFlags};
@@ -112,56 +112,79 @@ fn is_acl(name: &[u8]) -> bool {
     )
 }
 
-/// The names of the attributes that are kept, of `name` in `dir` (not followed)
-/// or, with an empty name, of what `dir` is open on.
-fn xattr_names(dir: impl AsFd, name: &[u8]) -> Result<Vec<Vec<u8>>, Errno> {
-    let path = by_handle(dir, name);
-    let list = match grown(|buf| {
-        if name.is_empty() {
-            rustix::fs::listxattr(&path[..], buf)
-        } else {
-            rustix::fs::llistxattr(&path[..], buf)
-        }
-    }) {
-        Ok(list) => list,
-        // The file system has no attributes at all.
-        Err(Errno::NOTSUP | Errno::NOSYS) => return Ok(Vec::new()),
-        Err(e) => return Err(e),
-    };
-    Ok(list
-        .split(|b| *b == 0)
-        .filter(|name| is_kept(name))
-        .map(<[u8]>::to_vec)
-        .collect())
+/// How to reach the extended attributes of one inode.
+enum Attributed<'a> {
+    /// An open file, the cheapest way.
+    Open(BorrowedFd<'a>),
+    /// A path of [`by_handle`] whose last link is followed.
+    Followed(Vec<u8>),
+    /// A path of [`by_handle`] whose last link is not followed.
+    Named(Vec<u8>),
 }
 
-/// All attributes that are kept; `dir` and `name` as for [`xattr_names`].
-fn xattrs(dir: impl AsFd, name: &[u8]) -> Result<BTreeMap<Vec<u8>, Vec<u8>>, Errno> {
-    let path = by_handle(&dir, name);
-    let mut all = BTreeMap::new();
-    for attribute in xattr_names(dir, name)? {
-        let value = grown(|buf| {
-            if name.is_empty() {
-                rustix::fs::getxattr(&path[..], &attribute[..], buf)
-            } else {
-                rustix::fs::lgetxattr(&path[..], &attribute[..], buf)
-            }
-        });
-        match value {
-            Ok(value) => {
-                all.insert(attribute, value);
-            }
-            // Removed since it was listed, or a namespace that lists more than it shows.
-            Err(Errno::NODATA | Errno::NOTSUP) => {}
-            Err(e) => return Err(e),
+impl<'a> Attributed<'a> {
+    /// `name` in `dir` (not followed) or, with an empty name, what `dir`, be it
+    /// open with `O_PATH` only, is open on.
+    fn at(dir: impl AsFd, name: &[u8]) -> Self {
+        let path = by_handle(dir, name);
+        if name.is_empty() {
+            Self::Followed(path)
+        } else {
+            Self::Named(path)
         }
     }
-    Ok(all)
+
+    /// The names of the attributes that are kept.
+    fn names(&self) -> Result<Vec<Vec<u8>>, Errno> {
+        let list = match grown(|buf| match self {
+            Self::Open(fd) => rustix::fs::flistxattr(fd, buf),
+            Self::Followed(path) => rustix::fs::listxattr(&path[..], buf),
+            Self::Named(path) => rustix::fs::llistxattr(&path[..], buf),
+        }) {
+            Ok(list) => list,
+            // The file system has no attributes at all.
+            Err(Errno::NOTSUP | Errno::NOSYS) => return Ok(Vec::new()),
+            Err(e) => return Err(e),
+        };
+        Ok(list
+            .split(|b| *b == 0)
+            .filter(|name| is_kept(name))
+            .map(<[u8]>::to_vec)
+            .collect())
+    }
+
+    /// All attributes that are kept.
+    fn all(&self) -> Result<BTreeMap<Vec<u8>, Vec<u8>>, Errno> {
+        let mut all = BTreeMap::new();
+        for name in self.names()? {
+            let value = grown(|buf| match self {
+                Self::Open(fd) => rustix::fs::fgetxattr(fd, &name[..], buf),
+                Self::Followed(path) => rustix::fs::getxattr(&path[..], &name[..], buf),
+                Self::Named(path) => rustix::fs::lgetxattr(&path[..], &name[..], buf),
+            });
+            match value {
+                Ok(value) => {
+                    all.insert(name, value);
+                }
+                // Removed since it was listed, or a namespace that lists more than it shows.
+                Err(Errno::NODATA | Errno::NOTSUP) => {}
+                Err(e) => return Err(e),
+            }
+        }
+        Ok(all)
+    }
 }
 
 /// Calls `read` with a larger buffer until the answer fits; the kernel's
 /// limit for attribute lists and values is 64 KiB.
 fn grown(read: impl Fn(&mut [u8]) -> Result<usize, Errno>) -> Result<Vec<u8>, Errno> {
+    // Most files have none, so the first try costs no memory.
+    let mut first = [0u8; 256];
+    match read(&mut first) {
+        Ok(len) => return Ok(first[..len].to_vec()),
+        Err(Errno::RANGE) => {}
+        Err(e) => return Err(e),
+    }
     let mut buf = vec![0u8; 1024];
     loop {
         match read(&mut buf) {

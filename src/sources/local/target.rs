@@ -6,15 +6,18 @@
 //! temporary name and renamed when it is whole, so the final name never shows
 //! half a file; a crash can leave a `.colca-*.part` behind, nothing else.
 
+use std::collections::VecDeque;
 use std::ffi::OsStr;
 use std::os::fd::OwnedFd;
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use rustix::fs::{AtFlags, Mode, OFlags, ResolveFlags};
 use rustix::io::Errno;
 
-use super::{absolute, examine, failed, type_of};
+use super::{absolute, device, examine, failed, type_of};
 use crate::engine::tree::{FileType, Meta, Output, Target};
 use crate::engine::{Error, Kind, Result};
 use crate::sources::temporary_name;
@@ -23,13 +26,20 @@ mod attributes;
 
 /// Longest path given to one `openat2`; the kernel's limit is 4096.
 const STRETCH: usize = 3000;
+/// Folders kept open.
+const RECENT: usize = 16;
+
+/// An open folder and the way to it from the top.
+type Opened = (Vec<Vec<u8>>, Arc<OwnedFd>);
 
 /// A folder that a restore fills.
 pub(in crate::sources) struct LocalTarget {
     top: OwnedFd,
     path: PathBuf,
     /// What this process may not set, each said once.
-    said: attributes::Said,
+    said: Arc<attributes::Said>,
+    /// Folders used a moment ago: files come folder by folder.
+    recent: Mutex<VecDeque<Opened>>,
 }
 
 impl LocalTarget {
@@ -44,7 +54,8 @@ impl LocalTarget {
         Ok(Self {
             top,
             path,
-            said: attributes::Said::default(),
+            said: Arc::default(),
+            recent: Mutex::default(),
         })
     }
 
@@ -55,7 +66,7 @@ impl LocalTarget {
     }
 
     /// The open parent folder of `path`, and its last name.
-    fn parent<'p>(&self, path: &'p [Vec<u8>]) -> Result<(OwnedFd, &'p [u8])> {
+    fn parent<'p>(&self, path: &'p [Vec<u8>]) -> Result<(Arc<OwnedFd>, &'p [u8])> {
         for name in path {
             if name.is_empty() || name == b"." || name == b".." || name.contains(&b'/') {
                 return Err(Error::new(
@@ -70,6 +81,10 @@ impl LocalTarget {
                 format!("{} is a folder and stays one", self.path.display()),
             )
         })?;
+        let recent = || self.recent.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some((_, dir)) = recent().iter().find(|(way, _)| way == folders) {
+            return Ok((dir.clone(), name));
+        }
         let opening = |e| match e {
             Errno::LOOP | Errno::NOTDIR | Errno::XDEV => Error::new(
                 Kind::Refused,
@@ -104,6 +119,10 @@ impl LocalTarget {
         if !way.is_empty() {
             dir = open(&dir, &way).map_err(opening)?;
         }
+        let dir = Arc::new(dir);
+        let mut recent = recent();
+        recent.push_front((folders.to_vec(), dir.clone()));
+        recent.truncate(RECENT);
         Ok((dir, name))
     }
 
@@ -136,11 +155,11 @@ fn replace(dir: &OwnedFd, temporary: &[u8], name: &[u8]) -> Result<(), Errno> {
         renamed = rustix::fs::unlinkat(dir, name, AtFlags::REMOVEDIR)
             .and_then(|()| rustix::fs::renameat(dir, temporary, dir, name));
     }
-    // Also after success: renaming one of two names of the same inode leaves both.
-    match rustix::fs::unlinkat(dir, temporary, AtFlags::empty()) {
-        Err(e) if e != Errno::NOENT && renamed.is_ok() => Err(e),
-        _ => renamed,
+    if renamed.is_err() {
+        // Nobody is left to tell; at worst a .part file stays.
+        let _ = rustix::fs::unlinkat(dir, temporary, AtFlags::empty());
     }
+    renamed
 }
 
 fn occupied(e: Errno, path: impl Fn() -> String) -> Error {
@@ -198,7 +217,8 @@ impl Target for LocalTarget {
             name: name.to_vec(),
             path: self.show(path),
             size,
-            end: 0,
+            end: AtomicU64::new(0),
+            said: self.said.clone(),
         }))
     }
 
@@ -230,9 +250,21 @@ impl Target for LocalTarget {
 
     fn hard_link(&self, original: &[Vec<u8>], path: &[Vec<u8>]) -> Result<()> {
         let (from, first) = self.parent(original)?;
-        self.place(path, |dir, name| {
-            rustix::fs::linkat(&from, first, dir, name, AtFlags::empty())
-        })
+        let (dir, name) = self.parent(path)?;
+        let link = |name: &[u8]| rustix::fs::linkat(&from, first, &*dir, name, AtFlags::empty());
+        // Mostly nothing is in the way. If something is, it may be the very
+        // same inode, and renaming one of its names to the other does nothing.
+        match link(name) {
+            Err(Errno::EXIST) => {}
+            other => return other.map_err(|e| failed(format!("making {}", self.show(path)), e)),
+        }
+        let inode = |dir: &OwnedFd, name: &[u8]| {
+            examine(dir, name).map(|s| (device(&s), s.stx_ino, type_of(&s)))
+        };
+        if inode(&from, first).ok() == inode(&dir, name).ok() {
+            return Ok(());
+        }
+        self.place(path, |_, name| link(name))
     }
 
     fn finish(&self, path: &[Vec<u8>], meta: &Meta) -> Result<Vec<String>> {
@@ -247,8 +279,8 @@ impl Target for LocalTarget {
             let (dir, name) = self.parent(path)?;
             rustix::fs::openat(&dir, name, flags, Mode::empty()).map_err(opening)?
         };
-        let mut words =
-            attributes::apply(&fd, meta, &self.said).map_err(|e| e.context(self.show(path)))?;
+        let mut words = attributes::apply(&fd, false, meta, &self.said)
+            .map_err(|e| e.context(self.show(path)))?;
         if path.is_empty() {
             // The top is finished last: from here on the restore survives a power cut.
             rustix::fs::syncfs(&self.top)
@@ -265,18 +297,34 @@ impl Target for LocalTarget {
 
 struct LocalOutput {
     fd: OwnedFd,
-    dir: OwnedFd,
+    dir: Arc<OwnedFd>,
     /// Taken once the file has its final name.
     temporary: Option<Vec<u8>>,
     name: Vec<u8>,
     path: String,
     size: u64,
     /// One past the last byte written.
-    end: u64,
+    end: AtomicU64,
+    said: Arc<attributes::Said>,
+}
+
+impl LocalOutput {
+    /// Gives the file its length and its name.
+    fn place(&mut self) -> Result<()> {
+        if *self.end.get_mut() != self.size {
+            rustix::fs::ftruncate(&self.fd, self.size)
+                .map_err(|e| failed(format!("setting the length of {}", self.path), e))?;
+        }
+        if let Some(temporary) = self.temporary.take() {
+            replace(&self.dir, &temporary, &self.name)
+                .map_err(|e| occupied(e, || self.path.clone()))?;
+        }
+        Ok(())
+    }
 }
 
 impl Output for LocalOutput {
-    fn write_at(&mut self, offset: u64, bytes: &[u8]) -> Result<()> {
+    fn write_at(&self, offset: u64, bytes: &[u8]) -> Result<()> {
         let mut done = 0;
         while done < bytes.len() {
             match rustix::io::pwrite(&self.fd, &bytes[done..], offset + done as u64) {
@@ -286,20 +334,25 @@ impl Output for LocalOutput {
                 Err(e) => return Err(failed(format!("writing {}", self.path), e)),
             }
         }
-        self.end = self.end.max(offset + done as u64);
+        self.end.fetch_max(offset + done as u64, Ordering::Relaxed);
         Ok(())
     }
 
     fn close(mut self: Box<Self>) -> Result<()> {
-        if self.end != self.size {
+        self.place()
+    }
+
+    fn close_with(mut self: Box<Self>, meta: &Meta) -> Result<Option<Vec<String>>> {
+        if *self.end.get_mut() != self.size {
+            // Before the times are set, which a change of length would touch.
             rustix::fs::ftruncate(&self.fd, self.size)
                 .map_err(|e| failed(format!("setting the length of {}", self.path), e))?;
+            *self.end.get_mut() = self.size;
         }
-        if let Some(temporary) = self.temporary.take() {
-            replace(&self.dir, &temporary, &self.name)
-                .map_err(|e| occupied(e, || self.path.clone()))?;
-        }
-        Ok(())
+        let words = attributes::apply(&self.fd, true, meta, &self.said)
+            .map_err(|e| e.context(&self.path))?;
+        self.place()?;
+        Ok(Some(words))
     }
 }
 

@@ -6,15 +6,16 @@
 
 use std::collections::BTreeMap;
 use std::ffi::OsStr;
-use std::os::fd::OwnedFd;
+use std::ops::Range;
+use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
 use rustix::fs::{Dir, Mode, OFlags};
 use rustix::io::Errno;
 
-use super::{absolute, device, examine, failed, meta, type_of, xattrs};
-use crate::engine::tree::{Entry, Folder, Input, Meta, Tree};
+use super::{Attributed, absolute, device, examine, failed, meta, type_of};
+use crate::engine::tree::{Entry, FileType, Folder, Input, Meta, Tree};
 use crate::engine::{Error, Kind, Result};
 
 /// The folder and all below it, opened anew for each backup.
@@ -112,12 +113,19 @@ impl LocalFolder {
     }
 }
 
+impl LocalFolder {
+    fn open_file(&self, name: &[u8]) -> Result<OwnedFd> {
+        // NONBLOCK: should a fifo stand here by now, opening it must not wait for a writer.
+        self.open_at(name, OFlags::NONBLOCK | OFlags::NOCTTY)
+    }
+}
+
 impl Folder for LocalFolder {
     fn meta(&self) -> Result<Meta> {
         let reading = |e| failed(format!("examining {}", self.path.display()), e);
         let stat = examine(&self.fd, b"").map_err(reading)?;
         let mut meta = meta(&stat, Vec::new())?;
-        meta.xattrs = xattrs(&self.fd, b"").map_err(reading)?;
+        meta.xattrs = Attributed::Open(self.fd.as_fd()).all().map_err(reading)?;
         Ok(meta)
     }
 
@@ -155,7 +163,7 @@ impl Folder for LocalFolder {
     }
 
     fn xattrs(&self, name: &[u8]) -> Result<BTreeMap<Vec<u8>, Vec<u8>>> {
-        xattrs(&self.fd, name).map_err(|e| {
+        Attributed::at(&self.fd, name).all().map_err(|e| {
             failed(
                 format!(
                     "reading the extended attributes of {}",
@@ -168,25 +176,46 @@ impl Folder for LocalFolder {
 
     fn open(&self, name: &[u8]) -> Result<Box<dyn Input>> {
         let path = self.child(name);
-        // NONBLOCK: should a fifo stand here by now, opening it must not wait for a writer.
-        let fd = self.open_at(name, OFlags::NONBLOCK | OFlags::NOCTTY)?;
+        let fd = self.open_file(name)?;
         let stat =
             examine(&fd, b"").map_err(|e| failed(format!("examining {}", path.display()), e))?;
         if type_of(&stat) != rustix::fs::FileType::RegularFile {
             return Err(changed(&path));
         }
-        if stat.stx_size > 1 << 20 {
-            // Only a hint: a file system without read-ahead may refuse it.
-            let _ = rustix::fs::fadvise(&fd, 0, None, rustix::fs::Advice::Sequential);
-        }
         Ok(Box::new(LocalInput {
             fd,
             path,
             at: 0,
+            end: u64::MAX,
             data_until: 0,
             // Fewer blocks than bytes: only then are holes worth looking for.
             sparse: stat.stx_blocks.saturating_mul(512) < stat.stx_size,
         }))
+    }
+
+    fn open_part(
+        &self,
+        name: &[u8],
+        meta: &Meta,
+        part: Range<u64>,
+    ) -> Result<Option<Box<dyn Input>>> {
+        let FileType::File { size } = meta.kind else {
+            return self.open(name).map(Some);
+        };
+        let fd = self.open_file(name)?;
+        if size > 1 << 20 {
+            // Only a hint: a file system without read-ahead may refuse it.
+            let _ = rustix::fs::fadvise(&fd, 0, None, rustix::fs::Advice::Sequential);
+        }
+        Ok(Some(Box::new(LocalInput {
+            fd,
+            path: self.child(name),
+            at: part.start,
+            end: part.end.min(size),
+            data_until: 0,
+            // Small files are read at once; their zeros are found in memory.
+            sparse: size > 1 << 20,
+        })))
     }
 
     fn folder(&self, name: &[u8]) -> Result<Box<dyn Folder>> {
@@ -221,6 +250,8 @@ struct LocalInput {
     fd: OwnedFd,
     path: PathBuf,
     at: u64,
+    /// Nothing is read from here on.
+    end: u64,
     /// Up to here the bytes are known to be data, so a read must not go further.
     data_until: u64,
     sparse: bool,
@@ -234,11 +265,13 @@ impl LocalInput {
 
 impl Input for LocalInput {
     fn read(&mut self, buf: &mut [u8]) -> Result<usize> {
-        let limit = match self.data_until.checked_sub(self.at) {
-            Some(left @ 1..) => usize::try_from(left).unwrap_or(usize::MAX),
-            _ => usize::MAX,
-        };
-        let len = buf.len().min(limit);
+        let known = self.data_until.saturating_sub(self.at);
+        let limit = if known > 0 { known } else { u64::MAX };
+        let limit = limit.min(self.end.saturating_sub(self.at));
+        let len = buf.len().min(usize::try_from(limit).unwrap_or(usize::MAX));
+        if len == 0 {
+            return Ok(0);
+        }
         loop {
             match rustix::io::pread(&self.fd, &mut buf[..len], self.at) {
                 Ok(n) => {
@@ -253,7 +286,7 @@ impl Input for LocalInput {
 
     fn skip_hole(&mut self) -> Result<u64> {
         use rustix::fs::{SeekFrom, seek};
-        if !self.sparse || self.at < self.data_until {
+        if !self.sparse || self.at < self.data_until || self.at >= self.end {
             return Ok(0);
         }
         let size = || examine(&self.fd, b"").map(|s| s.stx_size);
@@ -273,6 +306,7 @@ impl Input for LocalInput {
             Err(Errno::NXIO) => data,
             Err(e) => return Err(self.reading(e)),
         };
+        let data = data.min(self.end).max(self.at);
         let skipped = data - self.at;
         self.at = data;
         Ok(skipped)
@@ -281,5 +315,17 @@ impl Input for LocalInput {
     fn meta_now(&mut self) -> Result<Option<Meta>> {
         let stat = examine(&self.fd, b"").map_err(|e| self.reading(e))?;
         meta(&stat, Vec::new()).map(Some)
+    }
+
+    fn xattrs(&mut self) -> Result<Option<BTreeMap<Vec<u8>, Vec<u8>>>> {
+        Attributed::Open(self.fd.as_fd())
+            .all()
+            .map(Some)
+            .map_err(|e| {
+                failed(
+                    format!("reading the extended attributes of {}", self.path.display()),
+                    e,
+                )
+            })
     }
 }

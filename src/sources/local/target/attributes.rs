@@ -6,13 +6,13 @@
 //! mode; then ACLs and security attributes, which the mode would change or a
 //! chown would clear; times last, because everything before touches them.
 
-use std::os::fd::OwnedFd;
+use std::os::fd::{AsFd, OwnedFd};
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use rustix::fs::{AtFlags, CWD, Gid, Mode, Timespec, Timestamps, Uid, XattrFlags};
 use rustix::io::Errno;
 
-use super::super::{by_handle, examine, failed, is_acl, type_of, xattr_names};
+use super::super::{Attributed, by_handle, examine, failed, is_acl, type_of};
 use crate::engine::tree::{FileType, Meta};
 use crate::engine::{Error, Kind, Result};
 
@@ -68,8 +68,9 @@ fn is_type(kind: &FileType, there: rustix::fs::FileType) -> bool {
     wanted == there
 }
 
-/// Sets everything of `meta` on the open (`O_PATH`) file; says what it could not.
-pub(super) fn apply(fd: &OwnedFd, meta: &Meta, said: &Said) -> Result<Vec<String>> {
+/// Sets everything of `meta` on the file; says what it could not. `plain`: the
+/// handle is open for writing, not with `O_PATH`, so the calls for open files serve.
+pub(super) fn apply(fd: &OwnedFd, plain: bool, meta: &Meta, said: &Said) -> Result<Vec<String>> {
     let there = examine(fd, b"").map_err(|e| failed("examining it", e))?;
     if !is_type(&meta.kind, type_of(&there)) {
         return Err(Error::new(
@@ -78,7 +79,11 @@ pub(super) fn apply(fd: &OwnedFd, meta: &Meta, said: &Said) -> Result<Vec<String
         ));
     }
     let mut words = Vec::new();
-    let handle = by_handle(fd, b"");
+    let handle = if plain {
+        Attributed::Open(fd.as_fd())
+    } else {
+        Attributed::at(fd, b"")
+    };
     let mut mode = meta.mode & 0o7777;
 
     if (there.stx_uid, there.stx_gid) != (meta.uid, meta.gid) && !chown(fd, meta)? {
@@ -102,13 +107,19 @@ pub(super) fn apply(fd: &OwnedFd, meta: &Meta, said: &Said) -> Result<Vec<String
     }
 
     let late = |name: &[u8]| !name.starts_with(b"user.");
-    remove_strangers(fd, meta, &mut words);
+    remove_strangers(&handle, meta, &mut words);
     for (name, value) in meta.xattrs.iter().filter(|(n, _)| !late(n)) {
         set_xattr(&handle, name, value, said, &mut words);
     }
     if !matches!(meta.kind, FileType::Symlink { .. }) {
-        rustix::fs::chmod(&handle[..], Mode::from_raw_mode(mode))
-            .map_err(|e| failed("setting its mode", e))?;
+        let mode = Mode::from_raw_mode(mode);
+        match &handle {
+            Attributed::Open(fd) => rustix::fs::fchmod(fd, mode),
+            Attributed::Followed(path) | Attributed::Named(path) => {
+                rustix::fs::chmod(&path[..], mode)
+            }
+        }
+        .map_err(|e| failed("setting its mode", e))?;
     }
     for (name, value) in meta.xattrs.iter().filter(|(n, _)| late(n)) {
         set_xattr(&handle, name, value, said, &mut words);
@@ -122,8 +133,13 @@ pub(super) fn apply(fd: &OwnedFd, meta: &Meta, said: &Said) -> Result<Vec<String
         last_access: time,
         last_modification: time,
     };
-    rustix::fs::utimensat(CWD, &handle[..], &times, AtFlags::empty())
-        .map_err(|e| failed("setting its time", e))?;
+    match &handle {
+        Attributed::Open(fd) => rustix::fs::futimens(fd, &times),
+        Attributed::Followed(path) | Attributed::Named(path) => {
+            rustix::fs::utimensat(CWD, &path[..], &times, AtFlags::empty())
+        }
+    }
+    .map_err(|e| failed("setting its time", e))?;
     Ok(words)
 }
 
@@ -153,8 +169,8 @@ fn chown(fd: &OwnedFd, meta: &Meta) -> Result<bool> {
 
 /// Takes off what the file did not have: ACLs inherited from the folder it
 /// was made in, attributes of an older folder of the same name.
-fn remove_strangers(fd: &OwnedFd, meta: &Meta, words: &mut Vec<String>) {
-    let names = match xattr_names(fd, b"") {
+fn remove_strangers(handle: &Attributed<'_>, meta: &Meta, words: &mut Vec<String>) {
+    let names = match handle.names() {
         Ok(names) => names,
         Err(e) => {
             words.push(format!("its extended attributes could not be listed: {e}"));
@@ -164,7 +180,13 @@ fn remove_strangers(fd: &OwnedFd, meta: &Meta, words: &mut Vec<String>) {
     for name in names {
         let ours = name.starts_with(b"user.") || is_acl(&name);
         if ours && !meta.xattrs.contains_key(&name) {
-            match rustix::fs::removexattr(by_handle(fd, b""), &name[..]) {
+            let removed = match handle {
+                Attributed::Open(fd) => rustix::fs::fremovexattr(fd, &name[..]),
+                Attributed::Followed(path) | Attributed::Named(path) => {
+                    rustix::fs::removexattr(&path[..], &name[..])
+                }
+            };
+            match removed {
                 Ok(()) | Err(Errno::NODATA) => {}
                 Err(e) => words.push(format!(
                     "the attribute {}, which it did not have, could not be removed: {e}",
@@ -175,8 +197,20 @@ fn remove_strangers(fd: &OwnedFd, meta: &Meta, words: &mut Vec<String>) {
     }
 }
 
-fn set_xattr(handle: &[u8], name: &[u8], value: &[u8], said: &Said, words: &mut Vec<String>) {
-    let Err(e) = rustix::fs::setxattr(handle, name, value, XattrFlags::empty()) else {
+fn set_xattr(
+    handle: &Attributed<'_>,
+    name: &[u8],
+    value: &[u8],
+    said: &Said,
+    words: &mut Vec<String>,
+) {
+    let set = match handle {
+        Attributed::Open(fd) => rustix::fs::fsetxattr(fd, name, value, XattrFlags::empty()),
+        Attributed::Followed(path) | Attributed::Named(path) => {
+            rustix::fs::setxattr(&path[..], name, value, XattrFlags::empty())
+        }
+    };
+    let Err(e) = set else {
         return;
     };
     let shown = name.escape_ascii();

@@ -1,7 +1,7 @@
 //! A file being written on a file server.
 
 use std::collections::VecDeque;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use super::super::client::InUse;
 use super::super::lane::Asked;
@@ -17,8 +17,11 @@ const AHEAD: u64 = 4 << 20;
 /// than everything else; the server writes them out in its own time.
 const DURABLE: u64 = 1 << 20;
 
-/// An open file, written ahead of the server's answers.
-pub(super) struct SftpOutput {
+/// An open file, written ahead of the server's answers. One thread at a time
+/// writes: the order of requests is the order of the wire.
+pub(super) struct SftpOutput(Mutex<Sending>);
+
+struct Sending {
     shared: Arc<Place>,
     lane: InUse,
     /// Taken when the file is closed.
@@ -43,7 +46,7 @@ impl SftpOutput {
         path: Vec<u8>,
         size: u64,
     ) -> Self {
-        Self {
+        Self(Mutex::new(Sending {
             shared,
             lane,
             handle: Some(handle),
@@ -53,9 +56,11 @@ impl SftpOutput {
             end: 0,
             asked: VecDeque::new(),
             under_way: 0,
-        }
+        }))
     }
+}
 
+impl Sending {
     /// Takes in answers until at most `left` bytes and requests are under way.
     fn settle(&mut self, left: u64) -> Result<()> {
         while self.under_way > left
@@ -82,6 +87,18 @@ impl SftpOutput {
 }
 
 impl Output for SftpOutput {
+    fn write_at(&self, offset: u64, bytes: &[u8]) -> Result<()> {
+        let mut sending = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        sending.write_at(offset, bytes)
+    }
+
+    fn close(self: Box<Self>) -> Result<()> {
+        let sending = self.0.into_inner();
+        sending.unwrap_or_else(PoisonError::into_inner).close()
+    }
+}
+
+impl Sending {
     fn write_at(&mut self, offset: u64, bytes: &[u8]) -> Result<()> {
         let Some(handle) = self.handle.clone() else {
             return Ok(());
@@ -98,7 +115,7 @@ impl Output for SftpOutput {
         Ok(())
     }
 
-    fn close(mut self: Box<Self>) -> Result<()> {
+    fn close(mut self) -> Result<()> {
         let Some(handle) = self.handle.clone() else {
             return Ok(());
         };
@@ -123,9 +140,7 @@ impl Output for SftpOutput {
         }
         self.shared.put(&self.lane, &self.temporary, &self.path)
     }
-}
 
-impl SftpOutput {
     /// Removes the half file. Nobody is left to tell if that fails; at worst a
     /// .part file stays.
     fn forget(&self) {
@@ -134,7 +149,7 @@ impl SftpOutput {
     }
 }
 
-impl Drop for SftpOutput {
+impl Drop for Sending {
     fn drop(&mut self) {
         if let Some(handle) = self.handle.take() {
             self.lane.close(&handle);

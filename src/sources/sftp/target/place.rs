@@ -243,7 +243,7 @@ impl Place {
         let examining = |f: Failed| f.say(format!("examining {}", self.show(original)));
         let attrs = self.client.stat(original, false).map_err(examining)?;
         let mut input = open_input(&self.client, original.to_vec())?;
-        let mut output = self.create(path.clone(), attrs.size.unwrap_or(0))?;
+        let output = self.create(path.clone(), attrs.size.unwrap_or(0))?;
         let (mut buf, mut at) = (vec![0; 256 << 10], 0);
         loop {
             let n = input.read(&mut buf)?;
