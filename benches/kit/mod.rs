@@ -1,0 +1,6 @@
+//! What the benches share.
+
+pub mod data;
+pub mod machine;
+pub mod measure;
+pub mod trees;
