@@ -22,8 +22,14 @@ pub fn cores() -> usize {
     std::thread::available_parallelism().map_or(1, usize::from)
 }
 
-/// A short word for the machine, for a file's name.
-pub fn word() -> String {
+/// Date and machine, as the name of a run's files.
+pub fn run_name() -> String {
+    let now = jiff::Zoned::now();
+    format!("{}-{}", now.strftime("%Y-%m-%d-%H%M"), word())
+}
+
+/// A short word for the machine.
+fn word() -> String {
     let mut out = String::new();
     for c in field("/proc/cpuinfo", "model name").to_lowercase().chars() {
         match c {

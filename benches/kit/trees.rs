@@ -216,3 +216,23 @@ pub fn remove(top: &Path) -> io::Result<()> {
         _ => Ok(()),
     }
 }
+
+/// A folder that goes when the bench ends.
+pub struct Temporary(PathBuf);
+
+impl Temporary {
+    pub fn new(path: PathBuf) -> io::Result<Self> {
+        fs::create_dir_all(&path)?;
+        fs::canonicalize(path).map(Self)
+    }
+
+    pub fn path(&self) -> &Path {
+        &self.0
+    }
+}
+
+impl Drop for Temporary {
+    fn drop(&mut self) {
+        let _ = remove(&self.0);
+    }
+}

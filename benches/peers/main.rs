@@ -4,7 +4,6 @@
 #[path = "../kit/mod.rs"]
 mod kit;
 
-mod engines;
 mod raw;
 mod report;
 mod round;
@@ -17,8 +16,8 @@ use std::process::ExitCode;
 
 use clap::Parser as _;
 
-use engines::{Engine, Programs};
 use kit::data::{ALL as SETS, Data, Set};
+use kit::engines::{self, Engine, Programs};
 use kit::{machine, measure, trees};
 use rows::Sample;
 
@@ -83,9 +82,10 @@ fn run(arguments: Arguments) -> Result<bool, String> {
     }
 
     let dir = arguments.dir.unwrap_or_else(|| out.clone());
-    let folder = Folder::new(dir.join(format!("run-{}", std::process::id())))?;
-    let memory = Folder::new(format!("/dev/shm/colca-bench-{}", std::process::id()).into())?;
-    let mut facts = machine::facts(&folder.0);
+    let id = std::process::id();
+    let folder = trees::Temporary::new(dir.join(format!("run-{id}"))).map_err(say)?;
+    let memory = trees::Temporary::new(format!("/dev/shm/colca-bench-{id}").into()).map_err(say)?;
+    let mut facts = machine::facts(folder.path());
     for engine in &engines {
         let version = engine.version(&programs)?;
         facts.push((format!("engine {}", engine.word()), version));
@@ -107,8 +107,8 @@ fn run(arguments: Arguments) -> Result<bool, String> {
     let mut bench = round::Bench {
         programs: &programs,
         data: &data,
-        dir: folder.0.clone(),
-        memory: memory.0.clone(),
+        dir: folder.path().to_owned(),
+        memory: memory.path().to_owned(),
         samples: Vec::new(),
         failures: Vec::new(),
     };
@@ -165,13 +165,8 @@ fn keep(
         let name = path.file_name().unwrap_or_default().to_string_lossy();
         told.push(("other engines from".to_owned(), name.into_owned()));
     }
-    let name = format!(
-        "{}-{}",
-        jiff::Zoned::now().strftime("%Y-%m-%d-%H%M"),
-        machine::word()
-    );
     let tables = report::markdown(&told, &shown);
-    let path = runs.join(format!("{name}.csv"));
+    let path = runs.join(format!("{}.csv", machine::run_name()));
     fs::create_dir_all(&runs)
         .and_then(|()| fs::write(&path, raw::write(facts, samples)))
         .and_then(|()| fs::write(path.with_extension("md"), &tables))
@@ -179,21 +174,4 @@ fn keep(
     println!("{tables}");
     println!("Raw file: {}", path.display());
     Ok(())
-}
-
-/// A folder that goes when the bench ends.
-struct Folder(PathBuf);
-
-impl Folder {
-    fn new(path: PathBuf) -> Result<Self, String> {
-        let made = fs::create_dir_all(&path).and_then(|()| fs::canonicalize(&path));
-        made.map(Self)
-            .map_err(|e| format!("{}: {e}", path.display()))
-    }
-}
-
-impl Drop for Folder {
-    fn drop(&mut self) {
-        let _ = trees::remove(&self.0);
-    }
 }

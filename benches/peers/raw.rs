@@ -5,8 +5,8 @@ use std::path::Path;
 
 use clap::ValueEnum as _;
 
-use crate::engines::Engine;
 use crate::kit::data::Set;
+use crate::kit::engines::Engine;
 use crate::kit::measure::Cost;
 use crate::rows::{ALL, Sample};
 

@@ -2,8 +2,8 @@
 
 use std::fmt::Write as _;
 
-use crate::engines::{ALL as ENGINES, Engine};
 use crate::kit::data::{ALL as SETS, Set};
+use crate::kit::engines::{ALL as ENGINES, Engine};
 use crate::kit::measure::median;
 use crate::rows::{ALL as ROWS, PEAK_LIMIT, Row, SIZE_GOAL, Sample};
 

@@ -3,8 +3,8 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use crate::engines::{Engine, Home, Programs};
 use crate::kit::data::{Data, Set};
+use crate::kit::engines::{Engine, Home, Programs};
 use crate::kit::measure::{Call, Cost};
 use crate::kit::trees;
 use crate::rows::{Row, Sample};

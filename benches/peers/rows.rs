@@ -1,7 +1,7 @@
 //! What is measured, and how much faster than the fastest peer Colca is to be.
 
-use crate::engines::Engine;
 use crate::kit::data::Set;
+use crate::kit::engines::Engine;
 use crate::kit::measure::Cost;
 
 /// One thing that engines are asked to do with a set.

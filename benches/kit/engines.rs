@@ -4,8 +4,8 @@ use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 
-use crate::kit::measure::Call;
-use crate::kit::trees;
+use super::measure::Call;
+use super::trees;
 
 /// The password of every peer's repository.
 const PASSWORD: &str = "correct horse battery staple";
