@@ -101,6 +101,8 @@ impl Data {
             Set::Kernel | Set::Image | Set::Dump => {
                 prepare(self.out(), set.word())?;
                 if set == Set::Kernel {
+                    // A bench that was cut short may have left it elsewhere.
+                    self.back_in_place()?;
                     self.settle_kernel()?;
                 }
             }

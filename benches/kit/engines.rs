@@ -178,7 +178,7 @@ impl Home<'_> {
         let (call, flag) = match self.engine {
             Engine::Colca => (call.args(["backup", "--name", "bench"]), "--full"),
             Engine::Restic => (call.args(["backup", "--quiet"]), "--force"),
-            Engine::Rustic => (call.args(["backup", "--quiet"]), "--force"),
+            Engine::Rustic => (call.arg("backup"), "--force"),
             Engine::BorgLz4 => (call.arg("create"), "--files-cache=disabled"),
             Engine::BorgZstd => (
                 call.args(["create", "--compression", "zstd,1"]),

@@ -217,13 +217,30 @@ pub fn remove(top: &Path) -> io::Result<()> {
     }
 }
 
-/// A folder that goes when the bench ends.
+/// A folder that goes when the bench ends, or, if the bench was cut short, when
+/// the next one begins.
 pub struct Temporary(PathBuf);
 
 impl Temporary {
-    pub fn new(path: PathBuf) -> io::Result<Self> {
+    /// `parent/prefix-PID`.
+    pub fn new(parent: &Path, prefix: &str) -> io::Result<Self> {
+        fs::create_dir_all(parent)?;
+        let parent = fs::canonicalize(parent)?;
+        for entry in fs::read_dir(&parent)? {
+            let entry = entry?;
+            let name = entry.file_name();
+            let owner = name
+                .to_str()
+                .and_then(|n| n.strip_prefix(prefix)?.strip_prefix('-'));
+            if owner.is_some_and(|pid| {
+                pid.parse::<u32>().is_ok() && !Path::new("/proc").join(pid).exists()
+            }) {
+                remove(&entry.path())?;
+            }
+        }
+        let path = parent.join(format!("{prefix}-{}", std::process::id()));
         fs::create_dir_all(&path)?;
-        fs::canonicalize(path).map(Self)
+        Ok(Self(path))
     }
 
     pub fn path(&self) -> &Path {

@@ -75,10 +75,8 @@ fn run(arguments: Arguments) -> Result<(), String> {
         peers: out.join("peers"),
     };
     let dir = arguments.dir.unwrap_or_else(|| out.clone());
-    let id = std::process::id();
-    let folder = trees::Temporary::new(dir.join(format!("limits-{id}"))).map_err(say)?;
-    let memory =
-        trees::Temporary::new(format!("/dev/shm/colca-limits-{id}").into()).map_err(say)?;
+    let folder = trees::Temporary::new(&dir, "limits").map_err(say)?;
+    let memory = trees::Temporary::new(Path::new("/dev/shm"), "colca-limits").map_err(say)?;
     let threads = machine::cores();
 
     let mut text = String::new();
@@ -144,12 +142,12 @@ fn tell(text: &mut String, raw: &mut String, set: &str, stages: &[Stage]) {
     for s in stages {
         let unit = if s.per_file { 1e6 } else { 1e9 };
         let (one, all) = (s.amount / s.one / unit, s.amount / s.all / unit);
-        let scaling = s.one / s.all;
-        let _ = writeln!(
-            text,
-            "| {set} | {} | {one:.2} | {all:.2} | {scaling:.2} |",
-            s.name
-        );
+        // What never happens to these data (expanding what did not compress) has no speed.
+        let rates = match one < 1e3 {
+            true => format!("{one:.2} | {all:.2} | {:.2}", s.one / s.all),
+            false => "– | – | –".to_owned(),
+        };
+        let _ = writeln!(text, "| {set} | {} | {rates} |", s.name);
         let _ = writeln!(
             raw,
             "{set},{},{:.6},{:.6},{},",

@@ -82,9 +82,8 @@ fn run(arguments: Arguments) -> Result<bool, String> {
     }
 
     let dir = arguments.dir.unwrap_or_else(|| out.clone());
-    let id = std::process::id();
-    let folder = trees::Temporary::new(dir.join(format!("run-{id}"))).map_err(say)?;
-    let memory = trees::Temporary::new(format!("/dev/shm/colca-bench-{id}").into()).map_err(say)?;
+    let folder = trees::Temporary::new(&dir, "run").map_err(say)?;
+    let memory = trees::Temporary::new(Path::new("/dev/shm"), "colca-bench").map_err(say)?;
     let mut facts = machine::facts(folder.path());
     for engine in &engines {
         let version = engine.version(&programs)?;
@@ -123,7 +122,10 @@ fn run(arguments: Arguments) -> Result<bool, String> {
             // Nobody is always first.
             let first = number as usize % turn.len().max(1);
             turn.rotate_left(first);
-            bench.round(*set, number, &turn)?;
+            if let Err(e) = bench.round(*set, number, &turn) {
+                eprintln!("{} {number} FAILED: {e}", set.word());
+                bench.failures.push(format!("{} {number}: {e}", set.word()));
+            }
         }
     }
 

@@ -85,8 +85,15 @@ impl Row {
     }
 }
 
-/// Colca's stored bytes, as a share of the smallest peer's, are to be at most this.
-pub const SIZE_GOAL: f64 = 0.85;
+/// What Colca's stored bytes are to be at most, as a share of the smallest peer's.
+/// Random bytes cannot be stored in less than they are, by anybody.
+pub fn size_goal(set: Set) -> f64 {
+    match set {
+        Set::Random => 1.01,
+        Set::Kernel | Set::Image | Set::Dump | Set::Tiny => 0.85,
+    }
+}
+
 /// Colca's peak memory in bytes is never to be above this, nor above the leanest peer's.
 pub const PEAK_LIMIT: u64 = 256 << 20;
 
