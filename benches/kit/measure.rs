@@ -107,9 +107,9 @@ impl Call {
     pub fn measure(&self, log: &Path) -> Result<Cost, String> {
         let say = |e: std::io::Error| format!("{:?}: {e}", self.words[0]);
         let printed = File::create(log).map_err(say)?;
-        let bench = std::env::current_exe().map_err(say)?;
+        // Not its path: a build meanwhile may have put another there.
         let out = self
-            .command(bench)
+            .command("/proc/self/exe")
             .arg(FLAG)
             .args(&self.words)
             .stderr(printed)
