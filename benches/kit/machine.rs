@@ -41,6 +41,12 @@ fn word() -> String {
     format!("{}-{}-cores", out.trim_matches('-'), cores())
 }
 
+/// Whether Colca was built in pieces that need not be built again, which is
+/// quicker to build but not what ships, and slower.
+pub fn quick_build() -> bool {
+    std::env::var("CARGO_PROFILE_RELEASE_INCREMENTAL").is_ok_and(|set| set == "true" || set == "1")
+}
+
 /// Processor, memory, kernel, the file system below `dir`, and the commit measured.
 pub fn facts(dir: &Path) -> Vec<(String, String)> {
     let uname = rustix::system::uname();
@@ -73,7 +79,12 @@ pub fn facts(dir: &Path) -> Vec<(String, String)> {
             format!("{}{changed}", git(&["rev-parse", "--short", "HEAD"])),
         ),
     ];
-    facts.map(|(name, value)| (name.to_owned(), value)).into()
+    let mut facts: Vec<(String, String)> =
+        facts.map(|(name, value)| (name.to_owned(), value)).into();
+    if quick_build() {
+        facts.push(("build".to_owned(), "incremental; not what ships".to_owned()));
+    }
+    facts
 }
 
 /// The kind of file system that holds `dir`.

@@ -61,6 +61,7 @@ fn main() -> ExitCode {
 fn run(arguments: Arguments) -> Result<(), String> {
     let say = |e: std::io::Error| e.to_string();
     let whole = arguments.sets.is_empty();
+    let keep = whole && !machine::quick_build();
     let sets = match whole {
         true => vec![Set::Kernel, Set::Random, Set::Tiny],
         false => arguments.sets,
@@ -125,7 +126,7 @@ fn run(arguments: Arguments) -> Result<(), String> {
     }
     text.push_str(&shares);
     println!("{text}");
-    let runs = match whole {
+    let runs = match keep {
         true => Path::new(env!("CARGO_MANIFEST_DIR")).join("benches/runs"),
         false => out.join("runs"),
     };

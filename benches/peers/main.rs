@@ -130,7 +130,7 @@ fn run(arguments: Arguments) -> Result<bool, String> {
     }
 
     let (samples, failures) = (bench.samples, bench.failures);
-    let whole = whole && arguments.rounds >= 3 && failures.is_empty();
+    let whole = whole && arguments.rounds >= 3 && failures.is_empty() && !machine::quick_build();
     keep(&out, whole, &facts, &samples, arguments.against.as_deref())?;
     for failure in &failures {
         eprintln!("failed: {failure}");
