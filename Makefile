@@ -3,7 +3,7 @@ SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 MAKEFLAGS += --no-print-directory
 .DELETE_ON_ERROR:
-.PHONY: help run test setup lint build unit image appliance clean
+.PHONY: help run test setup lint build unit image appliance bench bench-limits clean
 
 BINARY := target/release/colca
 IMAGE  := out/colca.raw
@@ -44,6 +44,15 @@ image: build ## The bootable image
 appliance: image ## Boot the image in QEMU and put it to work
 	$(call say,QEMU boot tests)
 	COLCA_IMAGE=$(abspath $(IMAGE)) cargo nextest run --release --locked -E 'binary(appliance)'
+
+bench: setup ## Colca beside restic, rustic and Borg (ROWS="kernel random" ROUNDS=3 ENGINES=colca,restic DIR=FOLDER AGAINST=FILE.csv)
+	$(call say,Measuring Colca and its peers)
+	cargo bench --profile release --locked --quiet --bench peers -- $(ROWS) --rounds $(or $(ROUNDS),3) \
+	  $(if $(ENGINES),--engines $(ENGINES)) $(if $(DIR),--dir $(DIR)) $(if $(AGAINST),--against $(AGAINST))
+
+bench-limits: setup ## What this machine could reach, and Colca's share of it (ROWS="kernel random tiny" ROUNDS=3 DIR=FOLDER)
+	$(call say,Measuring the machine and Colca on it)
+	cargo bench --profile release --locked --quiet --bench limits -- $(ROWS) --rounds $(or $(ROUNDS),3) $(if $(DIR),--dir $(DIR))
 
 clean: ## Remove what was built
 	rm -rf target out
