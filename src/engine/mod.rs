@@ -8,6 +8,7 @@
 
 mod backup;
 mod blocks;
+mod catalogue;
 mod chunker;
 mod codec;
 mod collect;
@@ -36,6 +37,7 @@ mod warnings;
 
 use serde::{Deserialize, Serialize};
 
+pub use catalogue::{EntryKind, Found, Hit, Query};
 pub use error::{Error, Kind, Result};
 pub use keys::{MasterKey, RecoveryKey};
 pub use progress::Progress;

@@ -6,6 +6,7 @@ use std::path::Path;
 use std::sync::{Arc, Mutex};
 
 use super::blocks::Blocks;
+use super::catalogue::Catalogue;
 use super::error::{Error, Kind, Result};
 use super::format::header::{Features, HeaderV1};
 use super::format::snapshot::SnapshotV1;
@@ -51,6 +52,7 @@ pub struct Repository {
     /// Segments the last verification found damaged; collections empty them.
     pub(crate) damaged: Mutex<BTreeSet<u32>>,
     pub(crate) locks: Locks,
+    pub(crate) catalogue: Catalogue,
 }
 
 impl Repository {
@@ -106,6 +108,7 @@ impl Repository {
             unusable,
             damaged: Mutex::default(),
             locks: Locks::default(),
+            catalogue: Catalogue::new(state),
         })
     }
 
