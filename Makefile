@@ -3,7 +3,7 @@ SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 MAKEFLAGS += --no-print-directory
 .DELETE_ON_ERROR:
-.PHONY: help run test setup lint build unit image appliance clean
+.PHONY: help run test setup lint build unit image appliance bench-files clean
 
 BINARY := target/release/colca
 IMAGE  := out/colca.raw
@@ -44,6 +44,10 @@ image: build ## The bootable image
 appliance: image ## Boot the image in QEMU and put it to work
 	$(call say,QEMU boot tests)
 	COLCA_IMAGE=$(abspath $(IMAGE)) cargo nextest run --release --locked -E 'binary(appliance)'
+
+bench-files: setup ## What a great number of files costs (FILES="1_000_000 10_000_000" COLCA_BENCH_DIR=FOLDER)
+	$(call say,Measuring great numbers of files)
+	cargo bench --profile release --locked --quiet --bench files -- $(FILES)
 
 clean: ## Remove what was built
 	rm -rf target out

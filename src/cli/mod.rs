@@ -7,6 +7,7 @@ mod backup;
 mod collect;
 mod diff;
 mod exit;
+mod find;
 mod forget;
 mod ls;
 mod meter;
@@ -72,6 +73,8 @@ enum Command {
     Snapshots(snapshots::Arguments),
     /// List what is in a snapshot
     Ls(ls::Arguments),
+    /// Find files by name in all snapshots
+    Find(find::Arguments),
     /// List what differs between two snapshots
     Diff(diff::Arguments),
     /// Restore a snapshot, or a part of it, into a folder
@@ -110,6 +113,7 @@ pub fn main() -> ExitCode {
         Command::Backup(arguments) => backup::run(&context, &arguments),
         Command::Snapshots(arguments) => snapshots::run(&context, &arguments),
         Command::Ls(arguments) => ls::run(&context, &arguments),
+        Command::Find(arguments) => find::run(&context, &arguments),
         Command::Diff(arguments) => diff::run(&context, &arguments),
         Command::Restore(arguments) => restore::run(&context, &arguments),
         Command::Verify(arguments) => verify::run(&context, &arguments),

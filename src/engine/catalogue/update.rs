@@ -260,6 +260,7 @@ mod tests {
     }
 
     proptest! {
+        #![proptest_config(ProptestConfig { cases: 32, ..ProptestConfig::default() })]
         #[test]
         fn blocks_hold_what_a_plain_map_holds(
             steps in prop::collection::vec((step(), any::<u32>()), 1..25)
