@@ -9,6 +9,7 @@
 mod tree;
 
 use std::path::Path;
+use std::process::Command;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -19,26 +20,50 @@ use colca::provider::Folder;
 use tree::Shape;
 
 const MASTER: MasterKey = MasterKey([7; 32]);
-const NAME: &str = "archivo";
+
+/// Each is run by a process of its own, so that its peak of memory is its own.
+const PHASES: [(&str, Phase); 7] = [
+    ("make", make),
+    ("read-in", read_in),
+    ("change", change),
+    ("read-in-again", read_in),
+    ("compare", compare),
+    ("browse", browse),
+    ("find", find),
+];
+
+type Phase = fn(&Path, Shape) -> Rows;
+type Rows = Vec<(String, String)>;
 
 fn main() {
     // `cargo bench` adds an argument of its own.
-    let arguments: Vec<String> = std::env::args()
+    let mut arguments: Vec<String> = std::env::args()
         .skip(1)
         .filter(|a| a != "--bench")
         .collect();
-    let sizes: Vec<u64> = match arguments.is_empty() {
-        true => vec![100_000, 1_000_000, 10_000_000],
-        false => arguments
-            .iter()
-            .map(|a| a.replace('_', "").parse().expect("a number of files"))
-            .collect(),
-    };
+    if let [phase, folder, files] = &arguments[..]
+        && let Some((_, run)) = PHASES.iter().find(|(name, _)| name == phase)
+    {
+        let shape = Shape {
+            files: number(files),
+            changed: false,
+        };
+        for (what, figure) in run(Path::new(folder), shape) {
+            println!("{what}\t{figure}");
+        }
+        return;
+    }
+    if arguments.is_empty() {
+        arguments = ["100000", "1000000", "10000000"].map(Into::into).to_vec();
+    }
     let base = std::env::var_os("COLCA_BENCH_DIR").unwrap_or_else(|| std::env::temp_dir().into());
-    let mut rows: Vec<(&'static str, Vec<String>)> = Vec::new();
-    for files in &sizes {
+    let mut rows: Vec<(String, Vec<String>)> = Vec::new();
+    for files in &arguments {
         let folder = tempfile::tempdir_in(&base).expect("a folder to work in");
-        for (n, (what, figure)) in measure(folder.path(), *files).into_iter().enumerate() {
+        let figures = PHASES
+            .iter()
+            .flat_map(|(phase, _)| in_process(phase, folder.path(), number(files)));
+        for (n, (what, figure)) in figures.enumerate() {
             eprintln!("{files} files: {what}: {figure}");
             match rows.get_mut(n) {
                 Some(row) => row.1.push(figure),
@@ -46,18 +71,29 @@ fn main() {
             }
         }
     }
-    println!(
-        "| files | {} |",
-        sizes
-            .iter()
-            .map(u64::to_string)
-            .collect::<Vec<_>>()
-            .join(" | ")
-    );
-    println!("|---|{}", "---:|".repeat(sizes.len()));
+    println!("| files | {} |", arguments.join(" | "));
+    println!("|---|{}", "---:|".repeat(arguments.len()));
     for (what, figures) in rows {
         println!("| {what} | {} |", figures.join(" | "));
     }
+}
+
+fn number(text: &str) -> u64 {
+    text.replace('_', "").parse().expect("a number of files")
+}
+
+fn in_process(phase: &str, folder: &Path, files: u64) -> Rows {
+    let mut command = Command::new(std::env::current_exe().unwrap());
+    command.arg(phase).arg(folder).arg(files.to_string());
+    let out = command
+        .stderr(std::process::Stdio::inherit())
+        .output()
+        .unwrap();
+    assert!(out.status.success(), "{phase} failed");
+    let text = String::from_utf8(out.stdout).unwrap();
+    let rows = text.lines().map(|line| line.split_once('\t').unwrap());
+    rows.map(|(what, figure)| (what.to_owned(), figure.to_owned()))
+        .collect()
 }
 
 fn open(folder: &Path) -> Arc<Repository> {
@@ -65,85 +101,110 @@ fn open(folder: &Path) -> Arc<Repository> {
     Arc::new(Repository::open(storage, &folder.join("state"), &MASTER).unwrap())
 }
 
-fn backup(repository: &Repository, shape: Shape) -> Snapshot {
+fn snapshots(repository: &Repository) -> (Snapshot, Snapshot) {
+    let all = repository.snapshots().unwrap();
+    (all[0].clone(), all[1].clone())
+}
+
+fn backup(repository: &Repository, shape: Shape) {
     let options = BackupOptions {
-        name: NAME.into(),
+        name: "archivo".into(),
         full: false,
     };
     let report = repository
         .backup(&shape.tree(), &options, &Progress::default())
         .unwrap();
     assert_eq!(report.warnings, []);
-    report.snapshot
 }
 
-fn measure(folder: &Path, files: u64) -> Vec<(&'static str, String)> {
-    let mut out = Vec::new();
+fn make(folder: &Path, shape: Shape) -> Rows {
     for part in ["storage", "state"] {
         std::fs::create_dir(folder.join(part)).unwrap();
     }
     let storage = Arc::new(Folder::open(&folder.join("storage")).unwrap());
     let recovery = RecoveryKey([9; 32]);
     let state = folder.join("state");
-    let repository =
-        Repository::create(storage, &state, &MASTER, &recovery, Params::default()).unwrap();
+    let made = Repository::create(storage, &state, &MASTER, &recovery, Params::default());
+    let repository = made.unwrap();
+    // The generator's own part, to be subtracted in thought.
+    let mut rows = vec![(
+        "walking the made-up tree alone".into(),
+        time(|| shape.tree().walk()),
+    )];
+    rows.push(("first backup".into(), time(|| backup(&repository, shape))));
+    rows.push(peak());
+    rows
+}
 
-    // What the generator itself takes, to be subtracted in thought.
-    let shape = Shape {
-        files,
-        changed: false,
+fn read_in(folder: &Path, _: Shape) -> Rows {
+    let repository = open(folder);
+    let again = repository.snapshots().unwrap().len() > 1;
+    let what = if again {
+        "its catalogue"
+    } else {
+        "catalogue built"
     };
-    out.push((
-        "walking the made-up tree alone",
-        time(|| shape.tree().walk()).0,
-    ));
-    let ((took, most), old) = peak(|| backup(&repository, shape));
-    out.push(("first backup", took));
-    out.push(("… peak memory", most));
-    let ((took, most), ()) = peak(|| {
-        repository.update_catalogue(&Progress::default()).unwrap();
-    });
-    out.push(("catalogue built", took));
-    out.push(("… peak memory", most));
-    let changed = Shape {
-        files,
-        changed: true,
-    };
-    let (took, new) = time(|| backup(&repository, changed));
-    out.push(("second backup, 0.1 % changed", took));
-    let ((took, most), ()) = peak(|| {
-        repository.update_catalogue(&Progress::default()).unwrap();
-    });
-    out.push(("catalogue brought up to date", took));
-    out.push(("… peak memory", most));
-    drop(repository);
+    let took = time(|| repository.update_catalogue(&Progress::default()).unwrap());
+    let files = std::fs::read_dir(folder.join("state/catalogue")).unwrap();
+    let bytes: u64 = files.map(|f| f.unwrap().metadata().unwrap().len()).sum();
+    vec![
+        (what.into(), took),
+        peak(),
+        ("… on disk".into(), format!("{} MiB", bytes >> 20)),
+    ]
+}
 
-    let (took, repository) = time(|| open(folder));
-    out.push(("opening", took));
+fn change(folder: &Path, shape: Shape) -> Rows {
+    let repository = open(folder);
+    let took = time(|| {
+        backup(
+            &repository,
+            Shape {
+                changed: true,
+                ..shape
+            },
+        )
+    });
+    vec![
+        ("second backup, 0.1 % changed all over".into(), took),
+        peak(),
+    ]
+}
+
+fn compare(folder: &Path, _: Shape) -> Rows {
+    let mut rows = Vec::new();
+    let mut opened = None;
+    rows.push(("opening".into(), time(|| opened = Some(open(folder)))));
+    let repository = opened.unwrap();
+    let (old, new) = snapshots(&repository);
     let mut differences = 0u64;
-    let compare = |differences: &mut u64| {
-        let each = |_| {
-            *differences += 1;
-            Ok(())
-        };
+    let each = |_| {
+        differences += 1;
+        Ok(())
+    };
+    let took = time(|| {
         repository
             .diff(&old, &new, &[], &Progress::default(), each)
-            .unwrap();
-    };
-    let ((took, most), ()) = peak(|| compare(&mut differences));
-    out.push(("comparing the two", took));
-    out.push(("… differences", differences.to_string()));
-    out.push(("… peak memory", most));
-    let nothing = |_| Ok(());
-    let (took, ()) = time(|| {
-        repository
-            .diff(&new, &new, &[], &Progress::default(), nothing)
             .unwrap()
     });
-    out.push(("comparing one with itself", took));
+    rows.push(("comparing the two".into(), took));
+    rows.push(("… differences".into(), differences.to_string()));
+    rows.push(peak());
+    let none = |_| Ok(());
+    let took = time(|| {
+        repository
+            .diff(&new, &new, &[], &Progress::default(), none)
+            .unwrap()
+    });
+    rows.push(("comparing one with itself".into(), took));
+    rows
+}
 
-    let mut random = tree::Random(files);
-    let browse = spread(200, || {
+fn browse(folder: &Path, shape: Shape) -> Rows {
+    let repository = open(folder);
+    let (old, _) = snapshots(&repository);
+    let mut random = tree::Random(shape.files);
+    let any = spread(200, || {
         let path = shape.folder(random.below(shape.folders()));
         let node = repository.node(&old, &path).unwrap();
         assert!(
@@ -153,9 +214,8 @@ fn measure(folder: &Path, files: u64) -> Vec<(&'static str, String)> {
                 .is_empty()
         );
     });
-    out.push(("browsing a folder, median (worst) of 200", browse));
     let huge = repository.node(&old, &[tree::HUGE.to_vec()]).unwrap();
-    let browse = spread(200, || {
+    let middle = spread(200, || {
         let after = shape.huge_name(random.below(shape.huge() - 1));
         assert!(
             !repository
@@ -164,8 +224,19 @@ fn measure(folder: &Path, files: u64) -> Vec<(&'static str, String)> {
                 .is_empty()
         );
     });
-    out.push(("500 names from the middle of the largest folder", browse));
+    vec![
+        ("browsing a folder, median (worst) of 200".into(), any),
+        (
+            "500 names from anywhere in the largest folder".into(),
+            middle,
+        ),
+        peak(),
+    ]
+}
 
+fn find(folder: &Path, shape: Shape) -> Rows {
+    let repository = open(folder);
+    let mut random = tree::Random(shape.files);
     let find = |text: &str, least: usize| {
         let query = Query {
             text: text.into(),
@@ -179,41 +250,45 @@ fn measure(folder: &Path, files: u64) -> Vec<(&'static str, String)> {
             found.hits.len()
         );
     };
-    out.push(("finding a name, median (worst) of 20", {
-        spread(20, || {
-            let name = shape.huge_name(random.below(shape.huge()));
-            find(&String::from_utf8_lossy(&name).to_uppercase(), 1);
-        })
-    }));
-    out.push((
-        "finding what is not there",
-        spread(20, || find("no existe", 0)),
-    ));
-    out.push((
-        "finding by pattern",
-        spread(20, || find("*técnico*7.docx", 1)),
-    ));
-    out.push((
-        "finding a frequent part",
-        spread(20, || find("informe", 200)),
-    ));
-    let size = |part: &str| {
-        let files = std::fs::read_dir(state.join(part)).unwrap();
-        files
-            .map(|f| f.unwrap().metadata().unwrap().len())
-            .sum::<u64>()
-    };
-    out.push((
-        "catalogue, bytes a name",
-        format!("{:.1}", size("catalogue") as f64 / files as f64),
-    ));
-    out
+    let name = spread(20, || {
+        let name = shape.huge_name(random.below(shape.huge()));
+        find(&String::from_utf8_lossy(&name).to_uppercase(), 1);
+    });
+    let rows = [
+        ("finding a name, median (worst) of 20", name),
+        ("… one search", time(|| find("no existe", 0))),
+        (
+            "finding what is not there",
+            spread(20, || find("no existe", 0)),
+        ),
+        (
+            "finding by pattern",
+            spread(20, || find("*técnico*7.docx", 1)),
+        ),
+        (
+            "finding a frequent part",
+            spread(20, || find("informe", 200)),
+        ),
+    ];
+    let rows = rows.into_iter().map(|(what, figure)| (what.into(), figure));
+    rows.chain([peak()]).collect()
 }
 
-fn time<T>(work: impl FnOnce() -> T) -> (String, T) {
-    let begun = Instant::now();
-    let out = work();
-    (show(begun.elapsed()), out)
+/// Time on the clock, and of all processor cores together: what does not
+/// depend on how busy the machine is otherwise.
+fn time<T>(work: impl FnOnce() -> T) -> String {
+    let (begun, before) = (Instant::now(), cpu());
+    work();
+    format!("{} ({} CPU)", show(begun.elapsed()), show(cpu() - before))
+}
+
+/// Processor time of this process so far, to a hundredth of a second.
+fn cpu() -> Duration {
+    let stat = std::fs::read_to_string("/proc/self/stat").unwrap();
+    // The name of the process, in brackets, may contain spaces.
+    let fields: Vec<&str> = stat[stat.rfind(')').unwrap()..].split(' ').collect();
+    let ticks = |n: usize| fields[n].parse::<u64>().unwrap();
+    Duration::from_millis(10 * (ticks(12) + ticks(13)))
 }
 
 fn show(d: Duration) -> String {
@@ -237,15 +312,13 @@ fn spread(runs: usize, mut work: impl FnMut()) -> String {
     format!("{} ({})", show(times[runs / 2]), show(times[runs - 1]))
 }
 
-/// Time taken, and the most memory the process held meanwhile.
-fn peak<T>(work: impl FnOnce() -> T) -> ((String, String), T) {
-    std::fs::write("/proc/self/clear_refs", "5").unwrap();
-    let (took, out) = time(work);
+/// The most memory this process has held.
+fn peak() -> (String, String) {
     let status = std::fs::read_to_string("/proc/self/status").unwrap();
     let line = status
         .lines()
         .find_map(|l| l.strip_prefix("VmHWM:"))
         .unwrap();
     let kib: u64 = line.trim().trim_end_matches(" kB").parse().unwrap();
-    ((took, format!("{} MiB", kib >> 10)), out)
+    ("… peak memory".into(), format!("{} MiB", kib >> 10))
 }

@@ -22,10 +22,8 @@ use crate::engine::keys::{Keys, random};
 use crate::engine::storage::{hex, unhex};
 
 const MAGIC: &[u8; 8] = b"COLCACT1";
-const HEADER: usize = 8 + 16 + 16;
+const HEADER: usize = 8 + 16 + 16 + 4;
 const NONCE: usize = 12;
-/// Longest part of a block before compression, and longest head.
-const PART_MAX: usize = 256 << 20;
 const LEVEL: i32 = 3;
 /// Files are not copied for less waste than this.
 const WASTE_MIN: u64 = 4 << 20;
@@ -111,9 +109,31 @@ fn data_path(folder: &Path, id: &[u8; 16], generation: u32, part: &str) -> PathB
     folder.join(format!("{}-{generation}.{part}", hex(id)))
 }
 
-fn seal(key: &ObjectKey, aad: &[u8], plain: &[u8]) -> Result<Vec<u8>> {
-    let packed = zstd::bulk::compress(plain, LEVEL)
-        .map_err(|e| Error::io("the catalogue could not be compressed", e))?;
+/// What a thread reads blocks with; made once.
+pub(super) struct Reader(zstd::bulk::Decompressor<'static>);
+
+impl Reader {
+    pub(super) fn new() -> Result<Self> {
+        let made = zstd::bulk::Decompressor::new();
+        made.map(Self)
+            .map_err(|e| Error::io("the decompressor could not be set up", e))
+    }
+}
+
+/// What a thread writes blocks with; made once.
+pub(super) struct Writer(zstd::bulk::Compressor<'static>);
+
+impl Writer {
+    pub(super) fn new() -> Result<Self> {
+        let made = zstd::bulk::Compressor::new(LEVEL);
+        made.map(Self)
+            .map_err(|e| Error::io("the compressor could not be set up", e))
+    }
+}
+
+fn seal(key: &ObjectKey, aad: &[u8], plain: &[u8], writer: &mut Writer) -> Result<Vec<u8>> {
+    let packed = writer.0.compress(plain);
+    let packed = packed.map_err(|e| Error::io("the catalogue could not be compressed", e))?;
     let nonce = random::<NONCE>()?;
     let mut out = [&nonce[..], &packed].concat();
     let tag = key.seal_nonce(nonce, aad, &mut out[NONCE..])?;
@@ -121,10 +141,16 @@ fn seal(key: &ObjectKey, aad: &[u8], plain: &[u8]) -> Result<Vec<u8>> {
     Ok(out)
 }
 
-fn open(key: &ObjectKey, aad: &[u8], sealed: &mut [u8], plain: usize) -> Option<Vec<u8>> {
+fn open(
+    key: &ObjectKey,
+    aad: &[u8],
+    sealed: &mut [u8],
+    plain: usize,
+    reader: &mut Reader,
+) -> Option<Vec<u8>> {
     let (nonce, sealed) = sealed.split_first_chunk_mut::<NONCE>()?;
     let packed = key.open_nonce(*nonce, aad, sealed)?;
-    zstd::bulk::decompress(packed, plain).ok()
+    reader.0.decompress(packed, plain).ok()
 }
 
 /// What a part is bound to.
@@ -187,10 +213,19 @@ impl History {
 
     fn read_head(bytes: &[u8], id: &[u8], repository: [u8; 16], key: &ObjectKey) -> Option<Head> {
         let (header, sealed) = bytes.split_at_checked(HEADER)?;
-        if header != [&MAGIC[..], &repository, id].concat() {
+        let (about, len) = header.split_last_chunk::<4>()?;
+        if about != [&MAGIC[..], &repository, id].concat() {
             return None;
         }
-        let plain = open(key, header, &mut sealed.to_vec(), PART_MAX)?;
+        let len = u32::from_le_bytes(*len);
+        let mut sealed = sealed.to_vec();
+        let plain = open(
+            key,
+            header,
+            &mut sealed,
+            len as usize,
+            &mut Reader::new().ok()?,
+        )?;
         postcard::from_bytes(&plain).ok()
     }
 
@@ -210,7 +245,13 @@ impl History {
         })
     }
 
-    fn read(&self, file: &File, span: Span, number: u64, part: u8) -> Result<Vec<u8>> {
+    fn read(
+        &self,
+        file: &File,
+        span: Span,
+        bound: [u8; 9],
+        reader: &mut Reader,
+    ) -> Result<Vec<u8>> {
         let bad = || damaged(&head_path(&self.folder, &self.id));
         let mut sealed = vec![0; span.len as usize];
         file.read_exact_at(&mut sealed, span.at)
@@ -218,36 +259,35 @@ impl History {
                 ErrorKind::UnexpectedEof => bad(),
                 _ => Error::io("reading the catalogue", e),
             })?;
-        open(
-            &self.key,
-            &bound(number, part),
-            &mut sealed,
-            span.plain as usize,
-        )
-        .ok_or_else(bad)
+        open(&self.key, &bound, &mut sealed, span.plain as usize, reader).ok_or_else(bad)
     }
 
     /// The folded names of a block.
-    pub(super) fn names(&self, block: &Block) -> Result<Vec<u8>> {
-        self.read(&self.names, block.names, block.number, 0)
+    pub(super) fn names(&self, block: &Block, reader: &mut Reader) -> Result<Vec<u8>> {
+        self.read(&self.names, block.names, bound(block.number, 0), reader)
     }
 
     /// Both parts of a block.
-    pub(super) fn parts(&self, block: &Block) -> Result<Parts> {
+    pub(super) fn parts(&self, block: &Block, reader: &mut Reader) -> Result<Parts> {
         Ok(Parts {
-            names: self.names(block)?,
-            rows: self.read(&self.rows, block.rows, block.number, 1)?,
+            names: self.names(block, reader)?,
+            rows: self.read(&self.rows, block.rows, bound(block.number, 1), reader)?,
         })
     }
 
     /// Writes a block, which the next commit makes part of the history if the
     /// head then names it.
-    pub(super) fn put(&mut self, first: &[u8], parts: &Parts) -> Result<Block> {
+    pub(super) fn put(
+        &mut self,
+        first: &[u8],
+        parts: &Parts,
+        writer: &mut Writer,
+    ) -> Result<Block> {
         let number = self.head.block_numbers;
         self.head.block_numbers += 1;
         let key = &self.key;
-        let put = |file: &File, end: &mut u64, plain: &[u8], part: u8| {
-            let sealed = seal(key, &bound(number, part), plain)?;
+        let mut put = |file: &File, end: &mut u64, plain: &[u8], part: u8| {
+            let sealed = seal(key, &bound(number, part), plain, writer)?;
             let too_long = |_| Error::new(Kind::Refused, "a block of the catalogue is too long");
             let span = Span {
                 at: *end,
@@ -289,7 +329,11 @@ impl History {
         let plain = postcard::to_stdvec(&self.head)
             .map_err(|e| Error::with_source(Kind::Io, "the catalogue could not be encoded", e))?;
         let mut bytes = [&MAGIC[..], &repository, &self.id].concat();
-        let sealed = seal(&self.key, &bytes, &plain)?;
+        let len = u32::try_from(plain.len());
+        let len =
+            len.map_err(|_| Error::new(Kind::Refused, "the catalogue has too many blocks"))?;
+        bytes.extend_from_slice(&len.to_le_bytes());
+        let sealed = seal(&self.key, &bytes, &plain, &mut Writer::new()?)?;
         bytes.extend_from_slice(&sealed);
         let fresh = path.with_extension("new");
         let file = create(&fresh)?;

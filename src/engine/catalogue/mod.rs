@@ -205,6 +205,11 @@ impl Catalogue {
     }
 }
 
+/// Whether it is of no use to try again.
+fn unusable(e: &Error) -> bool {
+    matches!(e.kind(), Kind::Corrupt | Kind::Missing)
+}
+
 /// How reading in one snapshot ended.
 enum Read {
     Done(Arc<History>),
@@ -264,12 +269,10 @@ impl Repository {
                 Some(history) => history,
                 None => Arc::new(History::create(&catalogue.folder, &self.keys, name)?),
             };
+            let read: BTreeSet<[u8; 16]> = history.head.snapshots.iter().map(|s| s.1).collect();
             let mut lost = 0;
             let mut useless = None;
-            for (id, record) in snapshots {
-                if history.head.snapshots.iter().any(|(_, known)| known == id) {
-                    continue;
-                }
+            for (id, record) in snapshots.iter().filter(|(id, _)| !read.contains(id)) {
                 progress.at(&format!("snapshot {}", hex(id)));
                 match self.read_in(&history, *id, &record.root, snapshots, progress)? {
                     Read::Done(next) => {
@@ -286,18 +289,24 @@ impl Repository {
                     }
                 }
             }
-            match useless {
-                None => {
-                    match self.sweep(&history, snapshots)? {
-                        Some(swept) => catalogue.replace(name, Some(Arc::new(swept))),
-                        // Only a history with something in it has been committed.
-                        None if history.head.snapshots.is_empty() => history.remove(),
-                        None => {}
+            let swept = match useless {
+                Some(e) => Err(e),
+                None => self.sweep(&history, snapshots),
+            };
+            match swept {
+                Ok(swept) => {
+                    if let Some(swept) = swept {
+                        catalogue.replace(name, Some(Arc::new(swept)));
+                    } else if history.head.snapshots.is_empty() {
+                        // Never committed: none of the snapshots can be read.
+                        history.remove();
                     }
                     return Ok(lost);
                 }
-                Some(e) if attempt == 0 => catalogue.give_up(&history, &e.to_string()),
-                Some(e) => return Err(e),
+                Err(e) if attempt == 0 && unusable(&e) => {
+                    catalogue.give_up(&history, &e.to_string());
+                }
+                Err(e) => return Err(e),
             }
         }
         Ok(0)
@@ -337,7 +346,7 @@ impl Repository {
             .flatten()
             .map(|entry| self.locks.pin(entry.kind.clone()))
             .collect();
-        let mut rewrite = Rewrite::new(&mut next, &alive);
+        let mut rewrite = Rewrite::new(&mut next, &alive)?;
         let mut inconsistent = false;
         let base = base.unwrap_or_else(|| EntryV1 {
             // A top that is no folder has nothing below it.
@@ -359,10 +368,9 @@ impl Repository {
             Ok(()) => {}
             Err(Failed { error, .. }) if inconsistent => return Ok(Read::Useless(error)),
             Err(Failed { side, error }) => {
-                let unreadable = matches!(error.kind(), Kind::Corrupt | Kind::Missing);
                 return match side {
-                    Some(Side::Old) if unreadable => Ok(Read::Useless(error)),
-                    Some(Side::New) if unreadable => Ok(Read::Lost(error)),
+                    Some(Side::Old) if unusable(&error) => Ok(Read::Useless(error)),
+                    Some(Side::New) if unusable(&error) => Ok(Read::Lost(error)),
                     _ => Err(error),
                 };
             }
@@ -392,7 +400,7 @@ impl Repository {
             return Ok(None);
         }
         let mut next = history.writer(&self.keys)?;
-        let mut rewrite = Rewrite::new(&mut next, &alive);
+        let mut rewrite = Rewrite::new(&mut next, &alive)?;
         rewrite.sweep()?;
         rewrite.finish()?;
         let last = next.head.snapshots.last().copied();

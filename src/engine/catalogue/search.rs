@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Mutex, PoisonError};
 
 use super::block::{Row, Rows, Version};
-use super::file::{Block, History};
+use super::file::{Block, History, Reader};
 use super::fold::Pattern;
 use super::{EntryKind, Hit};
 use crate::engine::Snapshot;
@@ -76,13 +76,14 @@ impl Scan<'_> {
     /// Takes block after block until there are hits enough. Blocks are taken
     /// in order and each is looked through to its end, so what was found is the beginning.
     fn run(&self) -> Result<()> {
+        let mut reader = Reader::new()?;
         while self.hits.load(Ordering::Relaxed) < self.limit && !self.failed.load(Ordering::Relaxed)
         {
             let n = self.next.fetch_add(1, Ordering::Relaxed);
             let Some(block) = self.history.head.blocks.get(n) else {
                 break;
             };
-            let hits = self.block(block).inspect_err(|_| {
+            let hits = self.block(block, &mut reader).inspect_err(|_| {
                 self.failed.store(true, Ordering::Relaxed);
             })?;
             if hits.is_empty() {
@@ -95,12 +96,12 @@ impl Scan<'_> {
         Ok(())
     }
 
-    fn block(&self, block: &Block) -> Result<Vec<Hit>> {
-        let wanted = self.pattern.rows(&self.history.names(block)?);
+    fn block(&self, block: &Block, reader: &mut Reader) -> Result<Vec<Hit>> {
+        let wanted = self.pattern.rows(&self.history.names(block, reader)?);
         let Some(last) = wanted.last() else {
             return Ok(Vec::new());
         };
-        let parts = self.history.parts(block)?;
+        let parts = self.history.parts(block, reader)?;
         let mut wanted_next = wanted.iter().peekable();
         let mut hits = Vec::new();
         for (n, row) in Rows::new(&parts).take(last + 1).enumerate() {

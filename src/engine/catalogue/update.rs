@@ -5,7 +5,7 @@ use std::cmp::Ordering;
 use std::collections::BTreeSet;
 
 use super::block::{Facts, OPEN, Row, Rows, Version, encode};
-use super::file::{Block, History};
+use super::file::{Block, History, Reader, Writer};
 use crate::engine::error::{Error, Kind, Result};
 
 /// A block is written when its rows weigh this much; in this file's tests,
@@ -27,6 +27,8 @@ pub(super) struct Rewrite<'h> {
     weight: usize,
     /// Numbers of the snapshots that still exist.
     alive: &'h BTreeSet<u32>,
+    reader: Reader,
+    writer: Writer,
 }
 
 fn confused() -> Error {
@@ -37,9 +39,9 @@ fn confused() -> Error {
 }
 
 impl<'h> Rewrite<'h> {
-    pub(super) fn new(out: &'h mut History, alive: &'h BTreeSet<u32>) -> Self {
+    pub(super) fn new(out: &'h mut History, alive: &'h BTreeSet<u32>) -> Result<Self> {
         let old = std::mem::take(&mut out.head.blocks).into_iter();
-        Self {
+        Ok(Self {
             out,
             old,
             blocks: Vec::new(),
@@ -47,7 +49,9 @@ impl<'h> Rewrite<'h> {
             ready: Vec::new(),
             weight: 0,
             alive,
-        }
+            reader: Reader::new()?,
+            writer: Writer::new()?,
+        })
     }
 
     /// Notes that the entry at `key` is another one, or none, from the
@@ -114,7 +118,7 @@ impl<'h> Rewrite<'h> {
     fn open(&mut self) -> Result<()> {
         let rows = match self.old.next() {
             Some(block) => {
-                let parts = self.out.parts(&block)?;
+                let parts = self.out.parts(&block, &mut self.reader)?;
                 Rows::new(&parts).collect::<Result<Vec<_>>>()?
             }
             None => Vec::new(),
@@ -169,7 +173,9 @@ impl<'h> Rewrite<'h> {
         let rows = std::mem::replace(&mut self.ready, rest);
         self.weight = self.ready.iter().map(Row::weight).sum();
         if let Some(first) = rows.first() {
-            let block = self.out.put(&first.key, &encode(&rows)?)?;
+            let block = self
+                .out
+                .put(&first.key, &encode(&rows)?, &mut self.writer)?;
             self.blocks.push(block);
         }
         Ok(())
@@ -238,7 +244,7 @@ mod tests {
         let mut rows = Model::new();
         let mut before: Option<Vec<u8>> = None;
         for block in &history.head.blocks {
-            let parts = history.parts(block).unwrap();
+            let parts = history.parts(block, &mut Reader::new().unwrap()).unwrap();
             let mut first = true;
             let mut weight = 0;
             for row in Rows::new(&parts) {
@@ -275,7 +281,7 @@ mod tests {
                 alive.insert(number);
                 let changes: BTreeMap<_, _> = step.into_iter().map(|(k, size)| (key(k), size)).collect();
                 let mut next = history.writer(&keys).unwrap();
-                let mut rewrite = Rewrite::new(&mut next, &alive);
+                let mut rewrite = Rewrite::new(&mut next, &alive).unwrap();
                 for (key, size) in changes {
                     let versions = model.entry(key.clone()).or_default();
                     let new = size.map(|size| Facts { kind: 0, size, mtime: i64::from(number) });
@@ -289,13 +295,13 @@ mod tests {
                         rewrite.change(&key, number, old, new).unwrap();
                     }
                 }
+                rewrite.finish().unwrap();
                 if number % 5 == 4 {
+                    let mut rewrite = Rewrite::new(&mut next, &alive).unwrap();
                     rewrite.sweep().unwrap();
                     rewrite.finish().unwrap();
                     let rows: Vec<_> = read(&next).into_iter().collect();
                     prop_assert_eq!(rows, seen(&model, &alive), "nothing else is left after a sweep");
-                } else {
-                    rewrite.finish().unwrap();
                 }
                 next.commit([9; 16]).unwrap();
                 history = match number % 3 {
@@ -326,12 +332,12 @@ mod tests {
                 mtime: 0,
             })
         };
-        let mut rewrite = Rewrite::new(&mut history, &alive);
+        let mut rewrite = Rewrite::new(&mut history, &alive).unwrap();
         rewrite.change(b"a", 0, None, facts(1)).unwrap();
         rewrite.finish().unwrap();
         for (key, old) in [("a", None), ("a", facts(2)), ("b", facts(1))] {
             let mut next = history.writer(&keys).unwrap();
-            let mut rewrite = Rewrite::new(&mut next, &alive);
+            let mut rewrite = Rewrite::new(&mut next, &alive).unwrap();
             let e = rewrite
                 .change(key.as_bytes(), 1, old, facts(3))
                 .unwrap_err();
