@@ -3,7 +3,7 @@ SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 MAKEFLAGS += --no-print-directory
 .DELETE_ON_ERROR:
-.PHONY: help run test setup lint build unit image appliance bench bench-limits clean
+.PHONY: help run test setup lint build unit image appliance bench bench-limits bench-files clean
 
 BINARY := target/release/colca
 IMAGE  := out/colca.raw
@@ -53,6 +53,10 @@ bench: setup ## Colca beside restic, rustic and Borg (ROWS="kernel random" ROUND
 bench-limits: setup ## What this machine could reach, and Colca's share of it (ROWS="kernel random tiny" ROUNDS=3 DIR=FOLDER)
 	$(call say,Measuring the machine and Colca on it)
 	cargo bench --profile release --locked --quiet --bench limits -- $(ROWS) --rounds $(or $(ROUNDS),3) $(if $(DIR),--dir $(DIR))
+
+bench-files: setup ## What a great number of files costs (FILES="1_000_000 10_000_000" COLCA_BENCH_DIR=FOLDER)
+	$(call say,Measuring great numbers of files)
+	cargo bench --profile release --locked --quiet --bench files -- $(FILES)
 
 clean: ## Remove what was built
 	rm -rf target out

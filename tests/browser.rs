@@ -229,10 +229,22 @@ async fn first_day_with_the_box() {
     chrome.click("main table th a").await;
     chrome.press("planillas").await;
     chrome.press("00").await;
-    chrome.says("Del 1 al 250 de 600").await;
+    chrome.says("Siguientes").await;
+    assert_eq!(chrome.count("main tbody tr").await, 500);
     chrome.press("Siguientes").await;
-    chrome.says("Del 251 al 500 de 600").await;
-    assert_eq!(chrome.count("main tbody tr").await, 250);
+    chrome.says("Desde el principio").await;
+    assert_eq!(chrome.count("main tbody tr").await, 100);
+
+    // Found without knowing where it is.
+    chrome.open("/snapshots").await;
+    chrome.fill("text", "EVALUACION").await;
+    chrome.press("Buscar").await;
+    chrome.says("En 1 copia").await;
+    audit.look(&chrome, "29-found").await;
+    chrome.click("main table th a").await;
+    chrome.says("Informes 2026").await;
+    chrome.open("/find?text=no+existe").await;
+    audit.look(&chrome, "29-found-nothing").await;
 
     // Look into it, download, compare.
     chrome.open("/snapshots").await;
@@ -489,6 +501,7 @@ async fn english(chrome: &Chrome, audit: &mut Audit) {
         ("/sources", "62-english-sources"),
         ("/add-source/sftp", "63-english-add-sftp"),
         ("/snapshots", "64-english-snapshots"),
+        ("/find", "64-english-find"),
         ("/provider", "65-english-provider"),
         ("/jobs", "66-english-jobs"),
     ] {

@@ -5,7 +5,9 @@
 
 mod backup;
 mod collect;
+mod diff;
 mod exit;
+mod find;
 mod forget;
 mod ls;
 mod meter;
@@ -71,6 +73,10 @@ enum Command {
     Snapshots(snapshots::Arguments),
     /// List what is in a snapshot
     Ls(ls::Arguments),
+    /// Find files by name in all snapshots
+    Find(find::Arguments),
+    /// List what differs between two snapshots
+    Diff(diff::Arguments),
     /// Restore a snapshot, or a part of it, into a folder
     Restore(restore::Arguments),
     /// Check that every snapshot can be restored
@@ -107,6 +113,8 @@ pub fn main() -> ExitCode {
         Command::Backup(arguments) => backup::run(&context, &arguments),
         Command::Snapshots(arguments) => snapshots::run(&context, &arguments),
         Command::Ls(arguments) => ls::run(&context, &arguments),
+        Command::Find(arguments) => find::run(&context, &arguments),
+        Command::Diff(arguments) => diff::run(&context, &arguments),
         Command::Restore(arguments) => restore::run(&context, &arguments),
         Command::Verify(arguments) => verify::run(&context, &arguments),
         Command::Forget(arguments) => forget::run(&context, &arguments),

@@ -50,24 +50,45 @@ pub(crate) fn mode(letter: char, mode: u32) -> String {
     text
 }
 
+/// A path of names as text that cannot disturb a terminal; the top is `.`.
+pub(crate) fn path(names: &[Vec<u8>]) -> String {
+    if names.is_empty() {
+        return ".".into();
+    }
+    let names: Vec<_> = names.iter().map(|n| name(n)).collect();
+    names.join("/")
+}
+
 /// Prints rows under a header, columns aligned; the columns listed in `right` to the right.
 pub(crate) fn table(header: &[&str], rows: &[Vec<String>], right: &[usize]) -> std::io::Result<()> {
+    self::rows(header, rows, right, &mut Vec::new())
+}
+
+/// A part of a table that comes in parts: the header only with the first one.
+/// `widths` keeps the columns' widths from part to part; they only grow.
+pub(crate) fn rows(
+    header: &[&str],
+    rows: &[Vec<String>],
+    right: &[usize],
+    widths: &mut Vec<usize>,
+) -> std::io::Result<()> {
     use std::io::Write as _;
-    let width = |column: usize| {
-        let cells = rows
-            .iter()
-            .filter_map(|row| row.get(column))
-            .map(|cell| cell.chars().count());
-        cells
-            .chain(header.get(column).map(|cell| cell.chars().count()))
-            .max()
-            .unwrap_or(0)
+    let mut measure = |column: usize, cell: &str| {
+        if column == widths.len() {
+            widths.push(0);
+        }
+        widths[column] = widths[column].max(cell.chars().count());
     };
-    let widths: Vec<usize> = (0..header.len()).map(width).collect();
+    for (column, cell) in header.iter().enumerate() {
+        measure(column, cell);
+    }
+    for (column, cell) in rows.iter().flat_map(|row| row.iter().enumerate()) {
+        measure(column, cell);
+    }
     let mut out = std::io::stdout().lock();
     let mut line = |cells: &[&str]| {
         let mut text = String::new();
-        for (column, (cell, width)) in cells.iter().zip(&widths).enumerate() {
+        for (column, (cell, width)) in cells.iter().zip(&*widths).enumerate() {
             if column > 0 {
                 text.push_str("  ");
             }
@@ -82,7 +103,9 @@ pub(crate) fn table(header: &[&str], rows: &[Vec<String>], right: &[usize]) -> s
         }
         writeln!(out, "{}", text.trim_end())
     };
-    line(header)?;
+    if !header.is_empty() {
+        line(header)?;
+    }
     for row in rows {
         line(&row.iter().map(String::as_str).collect::<Vec<_>>())?;
     }

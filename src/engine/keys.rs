@@ -195,6 +195,12 @@ impl Keys {
         self.object("colca v1 snapshot epoch", epoch, header)
     }
 
+    /// The sealing key of the history with this id in the catalogue, which is
+    /// a cache and no part of the format.
+    pub(crate) fn catalogue(&self, id: &[u8; 16]) -> [u8; 32] {
+        self.object("colca catalogue", 0, id)
+    }
+
     fn object(&self, context: &'static str, epoch: u32, header: &[u8]) -> [u8; 32] {
         let mut material = [0u8; 36];
         material[..32].copy_from_slice(&self.master.0);

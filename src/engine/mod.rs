@@ -8,12 +8,14 @@
 
 mod backup;
 mod blocks;
+mod catalogue;
 mod chunker;
 mod codec;
 mod collect;
 mod content;
 mod convert;
 mod crypt;
+mod diff;
 pub mod error;
 mod format;
 mod ids;
@@ -35,6 +37,7 @@ mod warnings;
 
 use serde::{Deserialize, Serialize};
 
+pub use catalogue::{EntryKind, Found, Hit, Query};
 pub use error::{Error, Kind, Result};
 pub use keys::{MasterKey, RecoveryKey};
 pub use progress::Progress;
@@ -152,6 +155,36 @@ pub struct Node {
     pub meta: Meta,
     /// Where content or children are; opaque outside the engine.
     pub(crate) content: repository::NodeContent,
+}
+
+/// How an entry differs between two snapshots.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Change {
+    /// Only the new one has it.
+    Added,
+    /// Only the old one has it.
+    Removed,
+    /// Both have it, with other bytes, another link target or device number.
+    Content,
+    /// Both have it with the same content, and another mode, owner, group,
+    /// time of change or extended attribute.
+    Metadata,
+    /// It has become another type of thing.
+    Type,
+}
+
+/// An entry that differs between two snapshots.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Difference {
+    /// Names from the snapshot's top; empty for the top itself.
+    pub path: Vec<Vec<u8>>,
+    /// How.
+    pub change: Change,
+    /// As the old one has it, without its extended attributes.
+    pub old: Option<Meta>,
+    /// As the new one has it, without its extended attributes.
+    pub new: Option<Meta>,
 }
 
 /// Result of a restore.

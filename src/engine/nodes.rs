@@ -134,6 +134,42 @@ impl<B: Deref<Target = Blocks>, T: Item> ListIter<B, T> {
         Ok(Self::new(blocks, list))
     }
 
+    /// The list kept in one node, from the first name after `after` on; the
+    /// pages before it are not read.
+    pub(crate) fn after(blocks: B, id: &Id, after: Option<&[u8]>) -> Result<Self> {
+        let mut iter = Self::node(blocks, id)?;
+        let Some(after) = after else {
+            return Ok(iter);
+        };
+        while let Some(level) = iter.stack.last_mut() {
+            let pages = level.as_slice();
+            let i = pages.partition_point(|p| p.first.0.as_slice() <= after);
+            // The name may be in the last page that begins before it.
+            let Some(page) = level.nth(i.saturating_sub(1)) else {
+                break;
+            };
+            if i == 0 || iter.stack.len() > DEPTH {
+                // All of them come after it.
+                let list = read_node(&iter.blocks, &page.id)?;
+                iter.enter(list);
+                return Ok(iter);
+            }
+            match read_node(&iter.blocks, &page.id)? {
+                List::Items(items) => {
+                    iter.items = items.into_iter();
+                    break;
+                }
+                pages => iter.enter(pages),
+            }
+        }
+        let passed = iter.items.as_slice();
+        let passed = passed.partition_point(|item| item.name() <= after);
+        if let Some(last) = passed.checked_sub(1) {
+            iter.items.nth(last);
+        }
+        Ok(iter)
+    }
+
     fn enter(&mut self, list: List<T>) {
         match list {
             List::Items(items) => self.items = items.into_iter(),

@@ -6,6 +6,7 @@ use std::path::Path;
 use std::sync::{Arc, Mutex};
 
 use super::blocks::Blocks;
+use super::catalogue::Catalogue;
 use super::error::{Error, Kind, Result};
 use super::format::header::{Features, HeaderV1};
 use super::format::snapshot::SnapshotV1;
@@ -51,6 +52,7 @@ pub struct Repository {
     /// Segments the last verification found damaged; collections empty them.
     pub(crate) damaged: Mutex<BTreeSet<u32>>,
     pub(crate) locks: Locks,
+    pub(crate) catalogue: Catalogue,
 }
 
 impl Repository {
@@ -106,6 +108,7 @@ impl Repository {
             unusable,
             damaged: Mutex::default(),
             locks: Locks::default(),
+            catalogue: Catalogue::new(state),
         })
     }
 
@@ -206,7 +209,7 @@ impl Repository {
     }
 
     /// The stored entry at a path.
-    fn entry(&self, snapshot: &Snapshot, path: &[Vec<u8>]) -> Result<EntryV1> {
+    pub(crate) fn entry(&self, snapshot: &Snapshot, path: &[Vec<u8>]) -> Result<EntryV1> {
         let (_, record) = self.snapshots.record(&snapshot.id)?;
         let mut entry = record.root;
         for (depth, name) in path.iter().enumerate() {
@@ -253,13 +256,22 @@ impl Repository {
 
     /// The entries of a folder, by name.
     pub fn children(&self, folder: &Node) -> Result<Vec<Node>> {
-        let NodeContent::Folder(id) = &folder.content else {
-            return Err(Error::new(
-                Kind::Refused,
-                format!("{} is not a folder", String::from_utf8_lossy(&folder.name)),
-            ));
-        };
-        ListIter::<_, EntryV1>::node(&*self.blocks, id)?
+        ListIter::<_, EntryV1>::node(&*self.blocks, folder_id(folder)?)?
+            .map(|entry| self.show(entry?))
+            .collect()
+    }
+
+    /// The next entries of a folder by name: at most `limit` of those after
+    /// the name `after`, or from the first one on. Reads only the pages they
+    /// are in, so any part of a folder of a million names is there at once.
+    pub fn children_page(
+        &self,
+        folder: &Node,
+        after: Option<&[u8]>,
+        limit: usize,
+    ) -> Result<Vec<Node>> {
+        ListIter::<_, EntryV1>::after(&*self.blocks, folder_id(folder)?, after)?
+            .take(limit)
             .map(|entry| self.show(entry?))
             .collect()
     }
@@ -315,6 +327,16 @@ impl Repository {
         Features::allow(self.header.features.delete, "collect")?;
         let _running = self.locks.begin(Operation::Collect)?;
         super::collect::collect(self, progress)
+    }
+}
+
+fn folder_id(node: &Node) -> Result<&Id> {
+    match &node.content {
+        NodeContent::Folder(id) => Ok(id),
+        _ => Err(Error::new(
+            Kind::Refused,
+            format!("{} is not a folder", String::from_utf8_lossy(&node.name)),
+        )),
     }
 }
 

@@ -17,18 +17,31 @@ pub struct QueryPath(pub Vec<Vec<u8>>);
 impl QueryPath {
     /// From a raw query string (without `?`).
     pub fn parse(query: &str) -> Self {
-        let raw = query
-            .split('&')
-            .find_map(|pair| pair.strip_prefix("path="))
-            .unwrap_or_default();
         Self(
-            decode(raw)
+            decode(value(query, "path=").unwrap_or_default())
                 .split(|b| *b == b'/')
                 .filter(|part| !part.is_empty() && *part != b".")
                 .map(<[u8]>::to_vec)
                 .collect(),
         )
     }
+}
+
+/// The `after` of a query string: the name after which a part of a folder begins.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct QueryAfter(pub Option<Vec<u8>>);
+
+impl<S: Sync> FromRequestParts<S> for QueryAfter {
+    type Rejection = Infallible;
+
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Infallible> {
+        let query = parts.uri.query().unwrap_or_default();
+        Ok(Self(value(query, "after=").map(decode)))
+    }
+}
+
+fn value<'q>(query: &'q str, key: &str) -> Option<&'q str> {
+    query.split('&').find_map(|pair| pair.strip_prefix(key))
 }
 
 impl<S: Sync> FromRequestParts<S> for QueryPath {

@@ -32,6 +32,7 @@ impl Service {
             let options = BackupOptions { name, full };
             let repository = task.service.repository()?;
             let report = repository.backup(&*tree, &options, task.progress)?;
+            task.service.catch_up();
             for warning in report.warnings.iter().take(WARNINGS) {
                 task.log
                     .line(format!("{}: {}", warning.path, warning.message));

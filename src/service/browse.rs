@@ -1,6 +1,6 @@
 //! Looking into snapshots.
 
-use super::{EntryType, EntryView, Service};
+use super::{EntryType, EntryView, FolderPage, Service};
 use crate::engine::{Error, Kind, Result, Snapshot};
 
 impl Service {
@@ -21,9 +21,17 @@ impl Service {
         Ok(EntryView::new(&node))
     }
 
-    /// What is in a folder: folders first, then by name. `Refused` if `path`
+    /// What is in a folder: at most `limit` entries by name, after the name
+    /// `after` if there is one. A folder that fits is shown folders first; in
+    /// one of a million names nobody could wait for that. `Refused` if `path`
     /// is not a folder.
-    pub fn browse(&self, snapshot: &str, path: &[Vec<u8>]) -> Result<Vec<EntryView>> {
+    pub fn browse(
+        &self,
+        snapshot: &str,
+        path: &[Vec<u8>],
+        after: Option<&[u8]>,
+        limit: usize,
+    ) -> Result<FolderPage> {
         let repository = self.repository()?;
         let folder = repository.node(&repository.find(snapshot)?, path)?;
         if EntryView::new(&folder).kind != EntryType::Folder {
@@ -35,15 +43,16 @@ impl Service {
                 ),
             ));
         }
-        let mut entries: Vec<EntryView> = repository
-            .children(&folder)?
-            .iter()
-            .map(EntryView::new)
-            .collect();
-        entries.sort_by(|a, b| {
-            let key = |e: &EntryView| e.kind != EntryType::Folder;
-            (key(a), &a.raw_name).cmp(&(key(b), &b.raw_name))
-        });
-        Ok(entries)
+        // One more than wanted tells whether there are more.
+        let nodes = repository.children_page(&folder, after, limit.saturating_add(1))?;
+        let mut entries: Vec<EntryView> = nodes.iter().take(limit).map(EntryView::new).collect();
+        let next = match nodes.len() > limit {
+            true => entries.last().map(|entry| entry.raw_name.clone()),
+            false => None,
+        };
+        if after.is_none() && next.is_none() {
+            entries.sort_by_key(|entry| entry.kind != EntryType::Folder);
+        }
+        Ok(FolderPage { entries, next })
     }
 }

@@ -9,6 +9,7 @@ mod access;
 mod backup;
 mod browse;
 mod download;
+mod find;
 mod jobs;
 mod overview;
 mod passwords;
@@ -55,11 +56,13 @@ pub struct Service {
     decoy: passwords::Decoy,
     watch: Arc<pool::Watch>,
     disks: pool::LastLook,
+    catch_up: Arc<find::CatchUp>,
 }
 
 impl Drop for Service {
     fn drop(&mut self) {
         self.watch.stop();
+        self.catch_up.stop();
     }
 }
 
@@ -80,6 +83,7 @@ impl Service {
             decoy: passwords::Decoy::default(),
             watch: Arc::default(),
             disks: pool::LastLook::default(),
+            catch_up: Arc::default(),
             state,
             jobs,
         });
@@ -94,6 +98,7 @@ impl Service {
     /// end in time. Nothing can be started afterwards.
     pub fn stop(&self, patience: Duration) -> bool {
         self.watch.stop();
+        self.catch_up.stop();
         self.jobs.stop(patience)
     }
 

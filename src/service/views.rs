@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::engine::progress::View;
 use crate::engine::tree::{FileType, Meta};
-use crate::engine::{Kind, Node, Snapshot};
+use crate::engine::{EntryKind, Hit, Kind, Node, Snapshot};
 use crate::jobs;
 use crate::pool::PoolStatus;
 
@@ -255,6 +255,100 @@ pub enum EntryType {
     CharDevice,
     /// A block device.
     BlockDevice,
+}
+
+impl From<EntryKind> for EntryType {
+    fn from(kind: EntryKind) -> Self {
+        match kind {
+            EntryKind::File => Self::File,
+            EntryKind::Folder => Self::Folder,
+            EntryKind::Symlink => Self::Symlink,
+            EntryKind::Fifo => Self::Fifo,
+            EntryKind::Socket => Self::Socket,
+            EntryKind::CharDevice => Self::CharDevice,
+            EntryKind::BlockDevice => Self::BlockDevice,
+        }
+    }
+}
+
+/// A part of a folder.
+#[derive(Clone, Debug)]
+pub struct FolderPage {
+    /// The entries.
+    pub entries: Vec<EntryView>,
+    /// The name after which the next part begins, if there is one.
+    pub next: Option<Vec<u8>>,
+}
+
+/// What a search by name found.
+#[derive(Clone, Debug, Serialize)]
+pub struct FoundView {
+    /// By snapshot name, then path.
+    pub hits: Vec<HitView>,
+    /// Whether there are more than these.
+    pub more: bool,
+    /// Snapshots not looked through, because they are still being read in or
+    /// cannot be read.
+    pub unread: u64,
+}
+
+/// A path that was found, and the snapshots of one name that have it.
+#[derive(Clone, Debug, Serialize)]
+pub struct HitView {
+    /// The snapshots' name.
+    pub name: String,
+    /// The path, with `U+FFFD` where it is not UTF-8.
+    pub path: String,
+    /// The exact bytes of its names, to make addresses with.
+    #[serde(skip)]
+    pub raw_path: Vec<Vec<u8>>,
+    /// What it is in the newest of these snapshots.
+    #[serde(rename = "type")]
+    pub kind: EntryType,
+    /// Bytes of content there; 0 for all but files.
+    pub size: u64,
+    /// Last change of the content there, to the second.
+    pub mtime: Timestamp,
+    /// How many different ones these snapshots have.
+    pub versions: u64,
+    /// How many snapshots have it.
+    pub snapshots: u64,
+    /// The oldest of them.
+    pub first: SnapshotRef,
+    /// The newest of them.
+    pub last: SnapshotRef,
+}
+
+/// Which snapshot is meant.
+#[derive(Clone, Debug, Serialize)]
+pub struct SnapshotRef {
+    /// Its id.
+    pub id: String,
+    /// When it was made.
+    pub time: Timestamp,
+}
+
+impl HitView {
+    /// From what the engine says.
+    pub fn new(hit: &Hit) -> Self {
+        let names = hit.path.iter().map(|name| String::from_utf8_lossy(name));
+        let snapshot = |s: &Snapshot| SnapshotRef {
+            id: s.id.clone(),
+            time: s.time,
+        };
+        Self {
+            name: hit.last.name.clone(),
+            path: names.collect::<Vec<_>>().join("/"),
+            raw_path: hit.path.clone(),
+            kind: hit.kind.into(),
+            size: hit.size,
+            mtime: hit.mtime,
+            versions: hit.versions,
+            snapshots: hit.snapshots,
+            first: snapshot(&hit.first),
+            last: snapshot(&hit.last),
+        }
+    }
 }
 
 /// A file, folder or other entry of a snapshot.

@@ -73,6 +73,23 @@ fn data_go_in_and_come_back_by_every_way() {
     lab.get("/snapshots/ffffffffffffffffffffffffffffffff/files")
         .problem(404, "missing");
 
+    // Reading the snapshot in goes on in the background.
+    let found = loop {
+        let found = lab.get("/find?text=A%C3%91O").json(200);
+        if found["unread"] == 0 {
+            break found;
+        }
+        std::thread::sleep(std::time::Duration::from_millis(50));
+    };
+    assert_eq!(found["hits"][0]["path"], "carpeta/año 1.txt", "{found}");
+    assert_eq!(found["hits"][0]["last"]["id"], id);
+    assert_eq!(found["hits"][0]["name"], "datos");
+    let none = lab.get("/find?text=ano&name=otra").json(200);
+    assert_eq!(none["hits"], json!([]));
+    assert_eq!(lab.get("/find?text=*&limit=1").json(200)["more"], true);
+    lab.get("/find?text=a/b").problem(400, "refused");
+    lab.get("/find?text=a&limit=x").problem(400, "refused");
+
     let file = lab.get(&format!("/snapshots/{id}/download?path=grande.bin"));
     assert_eq!(
         file.headers["content-length"],

@@ -236,3 +236,80 @@ fn stored(folder: &std::path::Path) -> u64 {
         .filter_map(|f| f.content.map(|(_, bytes)| bytes))
         .sum()
 }
+
+#[test]
+fn files_are_found_and_snapshots_compared() {
+    let stage = Stage::new();
+    stage.pool("1+1", 2);
+    let source = stage.folder("source");
+    std::fs::create_dir(source.join("actas")).unwrap();
+    std::fs::write(source.join("actas/Resolución 7.pdf"), "uno").unwrap();
+    std::fs::write(source.join("actas/borrador.txt"), "dos").unwrap();
+    let backup = |name: &str| {
+        stage
+            .colca([&"backup".into(), &source, &"--name".into(), &name.into()])
+            .ok();
+    };
+    backup("docs");
+    std::fs::remove_file(source.join("actas/borrador.txt")).unwrap();
+    std::fs::write(source.join("actas/Resolución 7.pdf"), "uno y más").unwrap();
+    std::fs::write(source.join("nuevo"), "tres").unwrap();
+    backup("docs");
+    backup("other");
+
+    let found = stage.colca(["find", "RESOLUCION", "--json"]).ok().json();
+    let hits = found["hits"].as_array().unwrap();
+    assert_eq!(
+        (hits.len(), &found["more"], &found["unread"]),
+        (2, &false.into(), &0.into())
+    );
+    assert_eq!(hits[0]["name"], "docs");
+    assert_eq!(hits[0]["path"], "actas/Resolución 7.pdf");
+    assert_eq!(
+        (&hits[0]["snapshots"], &hits[0]["versions"]),
+        (&2.into(), &2.into())
+    );
+    assert_eq!(hits[0]["size"], 10);
+    let gone = stage.colca(["find", "*.txt", "--name", "docs"]).ok();
+    assert!(gone.out.contains("actas/borrador.txt"), "{}", gone.out);
+    let few = stage
+        .colca(["find", "*", "--limit", "2"])
+        .ok()
+        .says(&["There are more"]);
+    assert_eq!(few.out.lines().count(), 3, "{}", few.out);
+    stage.colca(["find", "a/b"]).code(8).says(&["/"]);
+
+    let list = stage.colca(["snapshots", "--json"]).ok().json();
+    let id = |n: usize| list[n]["id"].as_str().unwrap().to_owned();
+    let diff = stage.colca(["diff", &id(0), &id(1)]).ok();
+    let lines: Vec<_> = diff.out.lines().collect();
+    let expected = [
+        "m ./",
+        "m actas/",
+        "M actas/Resolución 7.pdf",
+        "- actas/borrador.txt",
+        "+ nuevo",
+    ];
+    assert_eq!(lines, expected);
+    let part = stage
+        .colca(["diff", &id(0), &id(1), "nuevo", "--json"])
+        .ok()
+        .json();
+    assert_eq!(
+        (&part["change"], &part["path"]),
+        (&"added".into(), &"nuevo".into())
+    );
+    assert_eq!(
+        (&part["old"], &part["new"]["size"]),
+        (&serde_json::Value::Null, &4.into())
+    );
+    stage
+        .colca(["diff", "docs", "other", "none"])
+        .code(5)
+        .says(&["none"]);
+    assert_eq!(stage.colca(["diff", "docs", "other"]).ok().out, "");
+    stage
+        .colca(["diff", "docs:actas", "other"])
+        .code(8)
+        .says(&["third"]);
+}

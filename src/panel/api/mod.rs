@@ -2,6 +2,7 @@
 
 mod auth;
 mod disks;
+mod find;
 mod jobs;
 pub mod problem;
 mod provider;
@@ -38,6 +39,7 @@ pub fn router() -> Router<AppState> {
         .route("/jobs/{id}", get(jobs::one))
         .route("/jobs/{id}/events", get(jobs::events))
         .route("/jobs/{id}/cancel", post(jobs::cancel))
+        .route("/find", get(find::find))
         .route("/snapshots", get(snapshots::list))
         .route("/snapshots/{id}/files", get(snapshots::files))
         .route("/snapshots/{id}/download", get(snapshots::download))

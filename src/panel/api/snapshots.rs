@@ -2,7 +2,8 @@
 
 use axum::Json;
 use axum::extract::{Path, State};
-use axum::response::Response;
+use axum::http::header::LINK;
+use axum::response::{IntoResponse, Response};
 use serde::Deserialize;
 
 use super::Body;
@@ -10,9 +11,12 @@ use super::auth::{Caller, answer};
 use super::jobs::{Started, started};
 use super::problem::Problem;
 use crate::engine::{Snapshot, parse_path};
-use crate::panel::paths::QueryPath;
+use crate::panel::paths::{self, QueryAfter, QueryPath};
 use crate::panel::{AppState, download as stream};
-use crate::service::{EntryView, RestoreRequest};
+use crate::service::RestoreRequest;
+
+/// Entries of a folder in one answer.
+const NAMES: usize = 1000;
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -36,8 +40,21 @@ pub(super) async fn files(
     _: Caller,
     Path(id): Path<String>,
     QueryPath(path): QueryPath,
-) -> Result<Json<Vec<EntryView>>, Problem> {
-    answer(&app, move |service| service.browse(&id, &path)).await
+    QueryAfter(after): QueryAfter,
+) -> Result<Response, Problem> {
+    let here = format!(
+        "/api/v1/snapshots/{}/files?path={}",
+        paths::encode(&[&id]),
+        paths::encode(&path)
+    );
+    let page = app
+        .run(move |service| service.browse(&id, &path, after.as_deref(), NAMES))
+        .await?;
+    let next = page.next.map(|name| {
+        let link = format!("<{here}&after={}>; rel=\"next\"", paths::encode(&[name]));
+        [(LINK, link)]
+    });
+    Ok((next, Json(page.entries)).into_response())
 }
 
 pub(super) async fn download(

@@ -20,6 +20,7 @@ back-to-today = Back to Today
 pages = Parts of the list
 page-before = Previous
 page-after = Next
+page-first = From the beginning
 page-part = { $from } to { $to } of { $n }
 filter = Show
 print = Print
@@ -361,6 +362,25 @@ snapshots-lead = Each snapshot shows the files of a source as they were at that 
 snapshots-of = Source:
 snapshots-all = All
 snapshots-none = There are no snapshots yet.
+find-title = Find files
+find-lead = All snapshots are searched: what is no longer at the source appears too.
+find-label = Find a file by its name
+find-hint = A part of the name is enough; accents and capitals do not matter. With * or ? the whole name is compared: *.docx
+find-everywhere = In all sources
+find-do = Search
+find-results = Results
+find-none = No snapshot has a file or folder of that name.
+find-more = These are the first { $n }; there are more. Type a longer part of the name.
+find-unread = { $n ->
+    [one] { $n } snapshot was not searched yet
+   *[other] { $n } snapshots were not searched yet
+  }
+find-unread-do = What only they have does not appear yet. Search again in a few minutes.
+find-in = { $n ->
+    [one] In { $n } snapshot
+   *[other] In { $n } snapshots
+  }
+find-last = The newest:
 snapshot-whole = Whole
 snapshot-facts = About the snapshot
 snapshot-kind = Kind of backup

@@ -21,6 +21,7 @@ back-to-today = Volver a Hoy
 pages = Partes de la lista
 page-before = Anteriores
 page-after = Siguientes
+page-first = Desde el principio
 page-part = Del { $from } al { $to } de { $n }
 filter = Mostrar
 print = Imprimir
@@ -362,6 +363,25 @@ snapshots-lead = Cada copia muestra los archivos de una fuente tal como estaban 
 snapshots-of = Fuente:
 snapshots-all = Todas
 snapshots-none = Todavía no hay copias.
+find-title = Buscar archivos
+find-lead = Se busca en todas las copias: también aparece lo que ya no está en la fuente.
+find-label = Buscar un archivo por su nombre
+find-hint = Basta con una parte del nombre, con o sin tildes y mayúsculas. Con * o ? se compara el nombre completo: *.docx
+find-everywhere = En todas las fuentes
+find-do = Buscar
+find-results = Resultados
+find-none = Ninguna copia tiene un archivo o una carpeta con ese nombre.
+find-more = Se muestran los primeros { $n }; hay más. Escriba una parte más larga del nombre.
+find-unread = { $n ->
+    [one] Falta revisar { $n } copia
+   *[other] Falta revisar { $n } copias
+  }
+find-unread-do = Lo que está solo en ellas todavía no aparece. Vuelva a buscar en unos minutos.
+find-in = { $n ->
+    [one] En { $n } copia
+   *[other] En { $n } copias
+  }
+find-last = La última:
 snapshot-whole = Completa
 snapshot-facts = Datos de la copia
 snapshot-kind = Tipo de respaldo

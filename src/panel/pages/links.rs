@@ -36,6 +36,8 @@ pub const NEW_SFTP: &str = "/add-source/sftp";
 pub const NEW_SFTP_KEY: &str = "/add-source/sftp/key";
 /// What is kept.
 pub const SNAPSHOTS: &str = "/snapshots";
+/// Finding files by name.
+pub const FIND: &str = "/find";
 /// The external provider.
 pub const PROVIDER: &str = "/provider";
 /// Replicates now (post only).
@@ -82,6 +84,13 @@ pub fn snapshots_of(source: &str) -> String {
 /// A snapshot's file browser at `path`.
 pub fn files<N: AsRef<[u8]>>(snapshot: &str, path: &[N]) -> String {
     at(&format!("{SNAPSHOTS}/{}", encode(snapshot)), path)
+}
+
+/// The part of a folder that begins after the name `after`.
+pub fn files_after<N: AsRef<[u8]>>(snapshot: &str, path: &[N], after: &[u8]) -> String {
+    let path = paths::encode(path);
+    let after = paths::encode(&[after]);
+    format!("{SNAPSHOTS}/{}?path={path}&after={after}", encode(snapshot))
 }
 
 /// Download of what is at `path`.

@@ -10,6 +10,7 @@ mod assets;
 mod claim;
 mod disks;
 mod errors;
+mod find;
 pub mod format;
 mod icons;
 mod jobs;
@@ -71,6 +72,7 @@ pub fn router() -> Router<AppState> {
             get(new_source::sftp_form).post(new_source::add_sftp),
         )
         .route(links::SNAPSHOTS, get(snapshots::list))
+        .route(links::FIND, get(find::show))
         .route("/snapshots/{id}", get(snapshots::files))
         .route("/snapshots/{id}/download", get(snapshots::download))
         .route(

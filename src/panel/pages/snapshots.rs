@@ -9,17 +9,17 @@ use super::icons::{self, Icon, icon};
 use super::layout::{self, Head, Section};
 use super::parts::{self, Level};
 use super::visit::{Fields, Visit};
-use super::{format, jobs, links};
+use super::{find, format, jobs, links};
 use crate::engine::Snapshot;
 use crate::panel::download as stream;
-use crate::panel::paths::QueryPath;
+use crate::panel::paths::{QueryAfter, QueryPath};
 use crate::panel::texts::Language;
 use crate::service::{EntryType, EntryView};
 
 /// Snapshots on one page.
 const PAGE: usize = 50;
 /// Names on one page of a folder.
-const NAMES: usize = 250;
+const NAMES: usize = 500;
 
 /// All snapshots, newest first, or those of one source.
 pub async fn list(
@@ -46,6 +46,7 @@ pub async fn list(
     let title = l.t("nav-snapshots");
     let body = html! {
         (layout::heading(&title, &l.t("snapshots-lead"), html! {}))
+        @if !names.is_empty() { (find::form(l, "", &names, source.as_deref())) }
         @if names.len() > 1 {
             form.actions method="get" action=(links::SNAPSHOTS) {
                 label for="source" { (l.t("snapshots-of")) }
@@ -143,16 +144,19 @@ pub(super) fn trail(l: Language, snapshot: &Snapshot, path: &[Vec<u8>]) -> Marku
 pub async fn files(
     visit: Visit,
     Path(id): Path<String>,
-    path: QueryPath,
-    Query(query): Query<Vec<(String, String)>>,
+    QueryPath(path): QueryPath,
+    QueryAfter(after): QueryAfter,
 ) -> Result<Response, Fault> {
     let l = visit.l;
-    let from: usize = Fields(query).get("from").parse().unwrap_or(0);
-    let path = path.0;
-    let asked = path.clone();
-    let (snapshot, entries) = visit
-        .ask(move |s| Ok((s.snapshot(&id)?, s.browse(&id, &asked)?)))
+    let (asked, from) = (path.clone(), after.clone());
+    let (snapshot, page) = visit
+        .ask(move |s| {
+            let page = s.browse(&id, &asked, from.as_deref(), NAMES)?;
+            Ok((s.snapshot(&id)?, page))
+        })
         .await?;
+    let entries = &page.entries;
+    let whole = after.is_none() && page.next.is_none();
     let title = path.last().map_or_else(
         || snapshot.name.clone(),
         |name| String::from_utf8_lossy(name).into_owned(),
@@ -174,7 +178,7 @@ pub async fn files(
         section.card aria-labelledby="files" {
             div.card-head {
                 h2 #files { (l.t("files-title")) }
-                span.soft { (l.f("count-entries", [("n", entries.len().into())])) }
+                @if whole { span.soft { (l.f("count-entries", [("n", entries.len().into())])) } }
             }
             @if entries.is_empty() { (parts::empty(&l.t("files-none"), html! {})) }
             @else {
@@ -187,10 +191,17 @@ pub async fn files(
                         th scope="col" { span.hidden-text { (l.t("col-actions")) } }
                     } }
                     tbody {
-                        @for entry in entries.iter().skip(from).take(NAMES) { (row(l, &snapshot, &path, entry)) }
+                        @for entry in entries { (row(l, &snapshot, &path, entry)) }
                     }
                 }
-                (jobs::pages(l, &here, "from", from, entries.len(), NAMES))
+            }
+            @if !whole {
+                nav.actions aria-label=(l.t("pages")) {
+                    @if after.is_some() { a.button.plain.slim href=(here) { (l.t("page-first")) } }
+                    @if let Some(next) = &page.next {
+                        a.button.plain.slim href=(links::files_after(&snapshot.id, &path, next)) { (l.t("page-after")) }
+                    }
+                }
             }
         }
     };
@@ -220,7 +231,7 @@ fn facts(l: Language, snapshot: &Snapshot) -> Markup {
 }
 
 /// An entry's icon and its type in words.
-fn kind(l: Language, kind: EntryType) -> (Icon, std::borrow::Cow<'static, str>) {
+pub(super) fn kind(l: Language, kind: EntryType) -> (Icon, std::borrow::Cow<'static, str>) {
     match kind {
         EntryType::Folder => (icons::FOLDER, l.t("type-folder")),
         EntryType::File => (icons::FILE, l.t("type-file")),

@@ -1,0 +1,324 @@
+//! `make bench-files`: what a great number of files costs. Trees of 100,000,
+//! 1 million and 10 million files are made up while they are read (names,
+//! sizes and times, no content), backed up, browsed, searched and compared.
+//! Every figure of `docs/engine.md`, "Ten million files", comes from here.
+
+// A benchmark that cannot go on says so and ends.
+#![allow(clippy::unwrap_used, clippy::expect_used)]
+
+mod tree;
+
+use std::path::Path;
+use std::process::Command;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use colca::engine::{
+    BackupOptions, MasterKey, Params, Progress, Query, RecoveryKey, Repository, Snapshot,
+};
+use colca::provider::Folder;
+use tree::Shape;
+
+const MASTER: MasterKey = MasterKey([7; 32]);
+
+/// Each is run by a process of its own, so that its peak of memory is its own.
+const PHASES: [(&str, Phase); 7] = [
+    ("make", make),
+    ("read-in", read_in),
+    ("change", change),
+    ("read-in-again", read_in),
+    ("compare", compare),
+    ("browse", browse),
+    ("find", find),
+];
+
+type Phase = fn(&Path, Shape) -> Rows;
+type Rows = Vec<(String, String)>;
+
+fn main() {
+    // `cargo bench` adds an argument of its own.
+    let mut arguments: Vec<String> = std::env::args()
+        .skip(1)
+        .filter(|a| a != "--bench")
+        .collect();
+    if let [phase, folder, files] = &arguments[..]
+        && let Some((_, run)) = PHASES.iter().find(|(name, _)| name == phase)
+    {
+        let shape = Shape {
+            files: number(files),
+            changed: false,
+        };
+        for (what, figure) in run(Path::new(folder), shape) {
+            println!("{what}\t{figure}");
+        }
+        return;
+    }
+    if arguments.is_empty() {
+        arguments = ["100000", "1000000", "10000000"].map(Into::into).to_vec();
+    }
+    let base = std::env::var_os("COLCA_BENCH_DIR").unwrap_or_else(|| std::env::temp_dir().into());
+    let mut rows: Vec<(String, Vec<String>)> = Vec::new();
+    for files in &arguments {
+        let folder = tempfile::tempdir_in(&base).expect("a folder to work in");
+        let figures = PHASES
+            .iter()
+            .flat_map(|(phase, _)| in_process(phase, folder.path(), number(files)));
+        for (n, (what, figure)) in figures.enumerate() {
+            eprintln!("{files} files: {what}: {figure}");
+            match rows.get_mut(n) {
+                Some(row) => row.1.push(figure),
+                None => rows.push((what, vec![figure])),
+            }
+        }
+    }
+    println!("| files | {} |", arguments.join(" | "));
+    println!("|---|{}", "---:|".repeat(arguments.len()));
+    for (what, figures) in rows {
+        println!("| {what} | {} |", figures.join(" | "));
+    }
+}
+
+fn number(text: &str) -> u64 {
+    text.replace('_', "").parse().expect("a number of files")
+}
+
+fn in_process(phase: &str, folder: &Path, files: u64) -> Rows {
+    let mut command = Command::new(std::env::current_exe().unwrap());
+    command.arg(phase).arg(folder).arg(files.to_string());
+    let out = command
+        .stderr(std::process::Stdio::inherit())
+        .output()
+        .unwrap();
+    assert!(out.status.success(), "{phase} failed");
+    let text = String::from_utf8(out.stdout).unwrap();
+    let rows = text.lines().map(|line| line.split_once('\t').unwrap());
+    rows.map(|(what, figure)| (what.to_owned(), figure.to_owned()))
+        .collect()
+}
+
+fn open(folder: &Path) -> Arc<Repository> {
+    let storage = Arc::new(Folder::open(&folder.join("storage")).unwrap());
+    Arc::new(Repository::open(storage, &folder.join("state"), &MASTER).unwrap())
+}
+
+fn snapshots(repository: &Repository) -> (Snapshot, Snapshot) {
+    let all = repository.snapshots().unwrap();
+    (all[0].clone(), all[1].clone())
+}
+
+fn backup(repository: &Repository, shape: Shape) {
+    let options = BackupOptions {
+        name: "archivo".into(),
+        full: false,
+    };
+    let report = repository
+        .backup(&shape.tree(), &options, &Progress::default())
+        .unwrap();
+    assert_eq!(report.warnings, []);
+}
+
+fn make(folder: &Path, shape: Shape) -> Rows {
+    for part in ["storage", "state"] {
+        std::fs::create_dir(folder.join(part)).unwrap();
+    }
+    let storage = Arc::new(Folder::open(&folder.join("storage")).unwrap());
+    let recovery = RecoveryKey([9; 32]);
+    let state = folder.join("state");
+    let made = Repository::create(storage, &state, &MASTER, &recovery, Params::default());
+    let repository = made.unwrap();
+    // The generator's own part, to be subtracted in thought.
+    let mut rows = vec![(
+        "walking the made-up tree alone".into(),
+        time(|| shape.tree().walk()),
+    )];
+    rows.push(("first backup".into(), time(|| backup(&repository, shape))));
+    rows.push(peak());
+    rows
+}
+
+fn read_in(folder: &Path, _: Shape) -> Rows {
+    let repository = open(folder);
+    let again = repository.snapshots().unwrap().len() > 1;
+    let what = if again {
+        "its catalogue"
+    } else {
+        "catalogue built"
+    };
+    let took = time(|| repository.update_catalogue(&Progress::default()).unwrap());
+    let files = std::fs::read_dir(folder.join("state/catalogue")).unwrap();
+    let bytes: u64 = files.map(|f| f.unwrap().metadata().unwrap().len()).sum();
+    vec![
+        (what.into(), took),
+        peak(),
+        ("… on disk".into(), format!("{} MiB", bytes >> 20)),
+    ]
+}
+
+fn change(folder: &Path, shape: Shape) -> Rows {
+    let repository = open(folder);
+    let took = time(|| {
+        backup(
+            &repository,
+            Shape {
+                changed: true,
+                ..shape
+            },
+        )
+    });
+    vec![
+        ("second backup, 0.1 % changed all over".into(), took),
+        peak(),
+    ]
+}
+
+fn compare(folder: &Path, _: Shape) -> Rows {
+    let mut rows = Vec::new();
+    let mut opened = None;
+    rows.push(("opening".into(), time(|| opened = Some(open(folder)))));
+    let repository = opened.unwrap();
+    let (old, new) = snapshots(&repository);
+    let mut differences = 0u64;
+    let each = |_| {
+        differences += 1;
+        Ok(())
+    };
+    let took = time(|| {
+        repository
+            .diff(&old, &new, &[], &Progress::default(), each)
+            .unwrap()
+    });
+    rows.push(("comparing the two".into(), took));
+    rows.push(("… differences".into(), differences.to_string()));
+    rows.push(peak());
+    let none = |_| Ok(());
+    let took = time(|| {
+        repository
+            .diff(&new, &new, &[], &Progress::default(), none)
+            .unwrap()
+    });
+    rows.push(("comparing one with itself".into(), took));
+    rows
+}
+
+fn browse(folder: &Path, shape: Shape) -> Rows {
+    let repository = open(folder);
+    let (old, _) = snapshots(&repository);
+    let mut random = tree::Random(shape.files);
+    let any = spread(200, || {
+        let path = shape.folder(random.below(shape.folders()));
+        let node = repository.node(&old, &path).unwrap();
+        assert!(
+            !repository
+                .children_page(&node, None, 500)
+                .unwrap()
+                .is_empty()
+        );
+    });
+    let huge = repository.node(&old, &[tree::HUGE.to_vec()]).unwrap();
+    let middle = spread(200, || {
+        let after = shape.huge_name(random.below(shape.huge() - 1));
+        assert!(
+            !repository
+                .children_page(&huge, Some(&after), 500)
+                .unwrap()
+                .is_empty()
+        );
+    });
+    vec![
+        ("browsing a folder, median (worst) of 200".into(), any),
+        (
+            "500 names from anywhere in the largest folder".into(),
+            middle,
+        ),
+        peak(),
+    ]
+}
+
+fn find(folder: &Path, shape: Shape) -> Rows {
+    let repository = open(folder);
+    let mut random = tree::Random(shape.files);
+    let find = |text: &str, least: usize| {
+        let query = Query {
+            text: text.into(),
+            name: None,
+            limit: 200,
+        };
+        let found = repository.search(&query).unwrap();
+        assert!(
+            found.unread == 0 && found.hits.len() >= least,
+            "{text}: {}",
+            found.hits.len()
+        );
+    };
+    let name = spread(20, || {
+        let name = shape.huge_name(random.below(shape.huge()));
+        find(&String::from_utf8_lossy(&name).to_uppercase(), 1);
+    });
+    let rows = [
+        ("finding a name, median (worst) of 20", name),
+        ("… one search", time(|| find("no existe", 0))),
+        (
+            "finding what is not there",
+            spread(20, || find("no existe", 0)),
+        ),
+        (
+            "finding by pattern",
+            spread(20, || find("*técnico*7.docx", 1)),
+        ),
+        (
+            "finding a frequent part",
+            spread(20, || find("informe", 200)),
+        ),
+    ];
+    let rows = rows.into_iter().map(|(what, figure)| (what.into(), figure));
+    rows.chain([peak()]).collect()
+}
+
+/// Time on the clock, and of all processor cores together: what does not
+/// depend on how busy the machine is otherwise.
+fn time<T>(work: impl FnOnce() -> T) -> String {
+    let (begun, before) = (Instant::now(), cpu());
+    work();
+    format!("{} ({} CPU)", show(begun.elapsed()), show(cpu() - before))
+}
+
+/// Processor time of this process so far, to a hundredth of a second.
+fn cpu() -> Duration {
+    let stat = std::fs::read_to_string("/proc/self/stat").unwrap();
+    // The name of the process, in brackets, may contain spaces.
+    let fields: Vec<&str> = stat[stat.rfind(')').unwrap()..].split(' ').collect();
+    let ticks = |n: usize| fields[n].parse::<u64>().unwrap();
+    Duration::from_millis(10 * (ticks(12) + ticks(13)))
+}
+
+fn show(d: Duration) -> String {
+    match d.as_secs_f64() {
+        s if s >= 10.0 => format!("{s:.0} s"),
+        s if s >= 1.0 => format!("{s:.1} s"),
+        s => format!("{:.1} ms", s * 1000.0),
+    }
+}
+
+/// Median and worst of several runs.
+fn spread(runs: usize, mut work: impl FnMut()) -> String {
+    let mut times: Vec<Duration> = (0..runs)
+        .map(|_| {
+            let begun = Instant::now();
+            work();
+            begun.elapsed()
+        })
+        .collect();
+    times.sort();
+    format!("{} ({})", show(times[runs / 2]), show(times[runs - 1]))
+}
+
+/// The most memory this process has held.
+fn peak() -> (String, String) {
+    let status = std::fs::read_to_string("/proc/self/status").unwrap();
+    let line = status
+        .lines()
+        .find_map(|l| l.strip_prefix("VmHWM:"))
+        .unwrap();
+    let kib: u64 = line.trim().trim_end_matches(" kB").parse().unwrap();
+    ("… peak memory".into(), format!("{} MiB", kib >> 10))
+}

@@ -1,0 +1,245 @@
+//! A tree that is made up while it is read: one folder with a tenth of the
+//! files, at most a million, and the others a hundred to a folder.
+
+use std::collections::BTreeMap;
+
+use colca::engine::tree::{Entry, FileType, Folder, Input, Meta, Time, Tree};
+use colca::engine::{Error, Kind, Result};
+
+/// The largest folder.
+pub const HUGE: &[u8] = b"escaneos";
+const PER_FOLDER: u64 = 100;
+
+/// How many files, and whether one in a thousand has changed.
+#[derive(Clone, Copy)]
+pub struct Shape {
+    pub files: u64,
+    pub changed: bool,
+}
+
+/// Splitmix64: the same numbers in every run.
+pub struct Random(pub u64);
+
+impl Random {
+    pub fn next(&mut self) -> u64 {
+        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let mut z = self.0;
+        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        z ^ (z >> 31)
+    }
+
+    pub fn below(&mut self, n: u64) -> u64 {
+        self.next() % n.max(1)
+    }
+}
+
+impl Shape {
+    /// Files in the largest folder.
+    pub fn huge(self) -> u64 {
+        (self.files / 10).min(1_000_000)
+    }
+
+    /// Folders of a hundred files, in groups of a hundred.
+    pub fn folders(self) -> u64 {
+        (self.files - self.huge()).div_ceil(PER_FOLDER)
+    }
+
+    pub fn folder(self, n: u64) -> Vec<Vec<u8>> {
+        vec![group(n / 100), sub(n)]
+    }
+
+    pub fn huge_name(self, n: u64) -> Vec<u8> {
+        format!("Escaneo {n:07}.pdf").into_bytes()
+    }
+
+    pub fn tree(self) -> Made {
+        Made(self)
+    }
+
+    fn file(self, n: u64) -> Entry {
+        const FIRST: [&str; 8] = [
+            "Informe",
+            "Oficio",
+            "Resolución",
+            "acta",
+            "IMG",
+            "Memorando",
+            "anexo",
+            "Carta",
+        ];
+        const SECOND: [&str; 8] = [
+            "técnico",
+            "final",
+            "de gestión",
+            "2026",
+            "mensual",
+            "borrador",
+            "Nº",
+            "legal",
+        ];
+        const THIRD: [&str; 4] = ["docx", "pdf", "xlsx", "jpg"];
+        let mut random = Random(n);
+        let mut pick = |words: &[&'static str]| words[random.below(words.len() as u64) as usize];
+        let name = format!("{} {} {n}.{}", pick(&FIRST), pick(&SECOND), pick(&THIRD));
+        self.entry(name.into_bytes(), n)
+    }
+
+    /// No content, so that only names and metadata are measured.
+    fn entry(self, name: Vec<u8>, n: u64) -> Entry {
+        let later = i64::from(self.changed && n % 1000 == 7);
+        let mut random = Random(n);
+        let time = |secs: i64| Time { secs, nanos: 5 };
+        let meta = Meta {
+            kind: FileType::File { size: 0 },
+            mode: 0o640,
+            uid: 1000 + random.below(50) as u32,
+            gid: 100,
+            mtime: time(1_500_000_000 + random.below(200_000_000) as i64 + later),
+            ctime: time(1_750_000_000 + later),
+            inode: (1, n + 2),
+            links: 1,
+            xattrs: BTreeMap::new(),
+        };
+        Entry { name, meta }
+    }
+}
+
+fn group(n: u64) -> Vec<u8> {
+    format!("Oficina {n:04}").into_bytes()
+}
+
+fn sub(n: u64) -> Vec<u8> {
+    format!("Carpeta {:02}", n % 100).into_bytes()
+}
+
+fn folder_meta(n: u64) -> Meta {
+    let time = Time {
+        secs: 1_600_000_000,
+        nanos: 0,
+    };
+    Meta {
+        kind: FileType::Folder,
+        mode: 0o750,
+        uid: 0,
+        gid: 0,
+        mtime: time,
+        ctime: time,
+        inode: (2, n),
+        links: 1,
+        xattrs: BTreeMap::new(),
+    }
+}
+
+/// The tree.
+pub struct Made(Shape);
+
+#[derive(Clone, Copy)]
+enum Place {
+    Top,
+    Huge,
+    Group(u64),
+    Sub(u64),
+}
+
+struct Made_ {
+    shape: Shape,
+    place: Place,
+}
+
+impl Made {
+    /// Makes every entry once.
+    pub fn walk(&self) {
+        let mut open = vec![self.root().unwrap()];
+        while let Some(folder) = open.pop() {
+            for entry in folder.entries().unwrap() {
+                let entry = entry.unwrap();
+                if entry.meta.kind == FileType::Folder {
+                    open.push(folder.folder(&entry.name).unwrap());
+                }
+            }
+        }
+    }
+}
+
+impl Tree for Made {
+    fn root(&self) -> Result<Box<dyn Folder>> {
+        Ok(Box::new(Made_ {
+            shape: self.0,
+            place: Place::Top,
+        }))
+    }
+
+    fn describe(&self) -> String {
+        format!("{} made-up files", self.0.files)
+    }
+}
+
+impl Folder for Made_ {
+    fn meta(&self) -> Result<Meta> {
+        Ok(folder_meta(1))
+    }
+
+    fn entries(&self) -> Result<Vec<Result<Entry, (Vec<u8>, Error)>>> {
+        let shape = self.shape;
+        let folder = |name: Vec<u8>, n: u64| Entry {
+            name,
+            meta: folder_meta(n),
+        };
+        let subs = shape.folders();
+        Ok(match self.place {
+            Place::Top => (0..subs.div_ceil(100))
+                .map(|n| folder(group(n), 10 + n))
+                .chain([folder(HUGE.to_vec(), 3)])
+                .map(Ok)
+                .collect(),
+            Place::Group(g) => (g * 100..subs.min(g * 100 + 100))
+                .map(|n| Ok(folder(sub(n), 1 << 40 | n)))
+                .collect(),
+            Place::Sub(s) => {
+                let rest = shape.files - shape.huge();
+                (s * PER_FOLDER..rest.min((s + 1) * PER_FOLDER))
+                    .map(|n| Ok(shape.file(n)))
+                    .collect()
+            }
+            Place::Huge => {
+                let first = shape.files - shape.huge();
+                (0..shape.huge())
+                    .map(|n| Ok(shape.entry(shape.huge_name(n), first + n)))
+                    .collect()
+            }
+        })
+    }
+
+    fn xattrs(&self, _: &[u8]) -> Result<BTreeMap<Vec<u8>, Vec<u8>>> {
+        Ok(BTreeMap::new())
+    }
+
+    fn open(&self, _: &[u8]) -> Result<Box<dyn Input>> {
+        Ok(Box::new(Empty))
+    }
+
+    fn folder(&self, name: &[u8]) -> Result<Box<dyn Folder>> {
+        let number = std::str::from_utf8(name)
+            .ok()
+            .and_then(|n| n.rsplit(' ').next()?.parse().ok());
+        let place = match (self.place, number) {
+            (Place::Top, None) => Place::Huge,
+            (Place::Top, Some(n)) => Place::Group(n),
+            (Place::Group(g), Some(n)) => Place::Sub(g * 100 + n),
+            _ => return Err(Error::new(Kind::Missing, "there is no such folder")),
+        };
+        Ok(Box::new(Self {
+            shape: self.shape,
+            place,
+        }))
+    }
+}
+
+struct Empty;
+
+impl Input for Empty {
+    fn read(&mut self, _: &mut [u8]) -> Result<usize> {
+        Ok(0)
+    }
+}
