@@ -36,7 +36,9 @@ mod warnings;
 use serde::{Deserialize, Serialize};
 
 pub use error::{Error, Kind, Result};
-pub use keys::{MasterKey, RecoveryKey};
+pub use keys::{
+    KeyOverview, KeySlot, MasterKey, NewSlot, OutsideKey, Passphrase, RecoveryKey, SlotKind, Unlock,
+};
 pub use progress::Progress;
 pub use repository::Repository;
 use tree::Meta;
