@@ -16,6 +16,8 @@ mod convert;
 mod crypt;
 pub mod error;
 mod format;
+#[cfg(any(test, fuzzing))]
+pub(crate) mod hostile;
 mod ids;
 mod index;
 mod keys;

@@ -54,7 +54,7 @@ impl RecoveryKey {
         // Long enough for any 24 words of the list: growing would leave a copy behind.
         let mut exact = Zeroizing::new(String::with_capacity(1024));
         for (i, word) in words.iter().enumerate() {
-            let Some(found) = dictionary().get(&fold(word)) else {
+            let Some(found) = dictionary().get(&*Zeroizing::new(fold(word))) else {
                 return Err(Error::new(
                     Kind::Refused,
                     format!(
