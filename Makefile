@@ -3,7 +3,7 @@ SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 MAKEFLAGS += --no-print-directory
 .DELETE_ON_ERROR:
-.PHONY: help run test setup lint build unit image appliance bench bench-limits bench-files clean
+.PHONY: help run test setup lint build unit image appliance fuzz bench bench-limits bench-files clean
 
 BINARY := target/release/colca
 IMAGE  := out/colca.raw
@@ -27,7 +27,7 @@ lint: ## Formatting, clippy, shell scripts
 	$(call say,Formatting and lints)
 	cargo fmt --check
 	cargo clippy --release --all-targets --quiet -- -D warnings
-	shellcheck .ci/run .ci/setup $$(grep -rlE '^#!.*\b(ba)?sh' image buildroot 2>/dev/null || true)
+	shellcheck .ci/run .ci/setup $$(grep -rlE '^#!.*\b(ba)?sh' image buildroot fuzz 2>/dev/null || true)
 
 build: ## The binary
 	$(call say,Building the binary)
@@ -44,6 +44,13 @@ image: build ## The bootable image
 appliance: image ## Boot the image in QEMU and put it to work
 	$(call say,QEMU boot tests)
 	COLCA_IMAGE=$(abspath $(IMAGE)) cargo nextest run --release --locked -E 'binary(appliance)'
+
+# Seconds for each target.
+FUZZ_SECONDS ?= 60
+
+fuzz: ## Fuzz every parser of foreign bytes (FUZZ_SECONDS each, FUZZ_TARGETS for some)
+	$(call say,Fuzzing)
+	fuzz/run $(FUZZ_SECONDS) $(FUZZ_TARGETS)
 
 bench: setup ## Colca beside restic, rustic and Borg (ROWS="kernel random" ROUNDS=3 ENGINES=colca,restic DIR=FOLDER AGAINST=FILE.csv)
 	$(call say,Measuring Colca and its peers)

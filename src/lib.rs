@@ -18,3 +18,6 @@ pub mod sources;
 pub mod cli;
 pub mod panel;
 pub mod service;
+
+#[cfg(any(test, fuzzing))]
+pub mod hostile;

@@ -12,8 +12,9 @@ use std::collections::HashMap;
 use aws_lc_rs::aead::{AES_256_GCM, Aad, LessSafeKey, Nonce, UnboundKey};
 use colca::engine::storage::{Class, Name};
 use colca::engine::tree::FileType;
+use colca::engine::{MasterKey, NewSlot, Passphrase, RecoveryKey, Unlock};
 use support::memory::{MemTree, Node, Piece};
-use support::{Box_, MASTER, RECOVERY, noise, text};
+use support::{Box_, MASTER, noise, text};
 
 type Id = [u8; 32];
 
@@ -48,16 +49,21 @@ fn counter(seq: u32) -> [u8; 12] {
     nonce
 }
 
-/// §2: `derive_key(context, M ‖ u32 e)`, then keyed with the header.
-fn object_key(context: &str, master: &[u8; 32], epoch: u32, header: &[u8]) -> [u8; 32] {
-    let mut material = master.to_vec();
-    material.extend_from_slice(&epoch.to_le_bytes());
-    let epoch_key = blake3::derive_key(context, &material);
+/// §2: `derive_key(context, M(e))`, then keyed with the header.
+fn object_key(context: &str, secrets: &[[u8; 32]], epoch: u32, header: &[u8]) -> [u8; 32] {
+    let epoch_key = blake3::derive_key(context, &secrets[epoch as usize - 1]);
     *blake3::keyed_hash(&epoch_key, header).as_bytes()
 }
 
-/// §3. Returns the master key and the repository id.
-fn read_header(bytes: &[u8], recovery: &[u8; 32]) -> ([u8; 32], [u8; 16]) {
+/// What opens the header: the recovery key, or a passphrase.
+enum Opener<'a> {
+    Words(&'a [u8; 32]),
+    Passphrase(&'a str),
+}
+
+/// §3. Returns the secrets of all epochs, the master key last, and the
+/// repository id.
+fn read_header(bytes: &[u8], opener: &Opener<'_>) -> (Vec<[u8; 32]>, [u8; 16]) {
     assert_eq!(&bytes[..8], b"COLCAHDR");
     assert_eq!(u16_at(bytes, 8), 1);
     assert!(bytes[10..48].iter().all(|b| *b == 0), "reserved and flags");
@@ -65,28 +71,82 @@ fn read_header(bytes: &[u8], recovery: &[u8; 32]) -> ([u8; 32], [u8; 16]) {
         (u32_at(bytes, 72), u32_at(bytes, 76), u32_at(bytes, 80)),
         (1, 128 << 10, 384 << 10)
     );
-    assert_eq!(bytes.len(), 196);
-    assert_eq!(blake3::hash(&bytes[..164]).as_bytes(), &bytes[164..196]);
-    let wrap = blake3::derive_key("colca v1 recovery", recovery);
-    let master = unseal(
-        &wrap,
-        bytes[104..116].try_into().unwrap(),
-        &bytes[..104],
-        &bytes[116..164],
+    let epoch = u32_at(bytes, 84);
+    let end = bytes.len() - 64;
+    assert_eq!(
+        blake3::hash(&bytes[..end + 32]).as_bytes(),
+        &bytes[end + 32..]
     );
-    let master: [u8; 32] = master.try_into().unwrap();
+    assert_eq!(bytes[106..108], [0; 2]);
+    let older = &bytes[108..108 + 12 + 32 * (epoch as usize - 1) + 16];
+    let mut at = 108 + older.len();
+    let mut master = None;
+    for _ in 0..u16_at(bytes, 104) {
+        let (kind, label) = (bytes[at], usize::from(bytes[at + 1]));
+        let start = at;
+        let mut body = at + 8 + label;
+        at = body + usize::from(u16_at(bytes, start + 2));
+        let wrap = match (kind, opener) {
+            (1, Opener::Words(recovery)) => {
+                let check = blake3::derive_key("colca v1 recovery page", *recovery);
+                let digits: String = check[..4].iter().map(|b| format!("{b:02x}")).collect();
+                let label = String::from_utf8(bytes[start + 8..body].to_vec()).unwrap();
+                assert_eq!(label.replace('-', ""), digits);
+                blake3::derive_key("colca v1 recovery", *recovery)
+            }
+            (2, Opener::Passphrase(text)) => {
+                let number = |i: usize| u32_at(bytes, body + 4 * i);
+                let params = argon2::Params::new(number(0), number(1), number(2), Some(32));
+                let mut stretched = [0; 32];
+                argon2::Argon2::new(
+                    argon2::Algorithm::Argon2id,
+                    argon2::Version::V0x13,
+                    params.unwrap(),
+                )
+                .hash_password_into(
+                    text.as_bytes(),
+                    &bytes[body + 12..body + 28],
+                    &mut stretched,
+                )
+                .unwrap();
+                body += 28;
+                blake3::derive_key("colca v1 passphrase", &stretched)
+            }
+            _ => continue,
+        };
+        let aad = [&bytes[48..64], &bytes[84..88], &bytes[start..body]].concat();
+        let nonce = bytes[body..body + 12].try_into().unwrap();
+        let opened = unseal(&wrap, nonce, &aad, &bytes[body + 12..body + 60]);
+        master = Some(<[u8; 32]>::try_from(opened).unwrap());
+    }
+    assert_eq!(at, end, "the slots end where the seal begins");
+    let master = master.expect("a slot that opens");
     assert_eq!(
         &blake3::derive_key("colca v1 key check", &master)[..16],
         &bytes[88..104]
     );
-    (master, bytes[48..64].try_into().unwrap())
+    let seal = blake3::derive_key("colca v1 header", &master);
+    assert_eq!(
+        blake3::keyed_hash(&seal, &bytes[..end]).as_bytes(),
+        &bytes[end..end + 32]
+    );
+    let older = unseal(
+        &blake3::derive_key("colca v1 older keys", &master),
+        older[..12].try_into().unwrap(),
+        &[&bytes[48..64], &bytes[84..88]].concat(),
+        &older[12..],
+    );
+    let mut secrets: Vec<[u8; 32]> = older.chunks(32).map(|s| s.try_into().unwrap()).collect();
+    secrets.push(master);
+    assert_eq!(secrets.len(), epoch as usize);
+    (secrets, bytes[48..64].try_into().unwrap())
 }
 
 /// §4. Reads a segment twice, by its directory and by its records, which must
 /// agree; returns its kind and chunks.
 fn read_segment(
     bytes: &[u8],
-    master: &[u8; 32],
+    secrets: &[[u8; 32]],
     repository: &[u8; 16],
 ) -> (u8, Vec<(Id, Vec<u8>)>) {
     assert_eq!(&bytes[..8], b"COLCASEG");
@@ -98,13 +158,13 @@ fn read_segment(
     assert_eq!(&blake3::hash(&bytes[..72]).as_bytes()[..8], &bytes[72..80]);
     let key = object_key(
         "colca v1 segment epoch",
-        master,
+        secrets,
         u32_at(bytes, 32),
         &bytes[..72],
     );
     let id_key = match kind {
-        1 => blake3::derive_key("colca v1 chunk id data", master),
-        2 => blake3::derive_key("colca v1 chunk id tree", master),
+        1 => blake3::derive_key("colca v1 chunk id data", &secrets[0]),
+        2 => blake3::derive_key("colca v1 chunk id tree", &secrets[0]),
         other => panic!("kind {other}"),
     };
 
@@ -292,7 +352,7 @@ impl Reader {
 /// §5. Returns name, counted files, and the root entry.
 fn read_snapshot(
     bytes: &[u8],
-    master: &[u8; 32],
+    secrets: &[[u8; 32]],
     id: &[u8; 16],
     reader: &Reader,
 ) -> (String, u64, Node) {
@@ -302,7 +362,7 @@ fn read_snapshot(
     assert_eq!(&bytes[40..56], id);
     let key = object_key(
         "colca v1 snapshot epoch",
-        master,
+        secrets,
         u32_at(bytes, 32),
         &bytes[..72],
     );
@@ -373,11 +433,26 @@ fn a_repository_is_read_with_the_page_alone() {
     }
     root.at("a").meta.mtime.secs = -1_000_000;
     b.backup(&MemTree::new(&root));
+    // What follows is sealed in a second key epoch.
+    b.repository
+        .change_key(&MasterKey([77; 32]), &RecoveryKey([78; 32]))
+        .unwrap();
+    let passphrase = Passphrase::new("cuatro palabras y otra").unwrap();
+    b.repository
+        .add_key_slot(&NewSlot {
+            label: "oficial",
+            unlock: Unlock::Passphrase(&passphrase),
+            sealed: &[],
+        })
+        .unwrap();
     root.at("text").rewrite(text(900_000, 4));
     let second = b.backup(&MemTree::new(&root)).snapshot;
 
-    let (master, repository) = read_header(&b.fake.bytes(&Name::Header), &RECOVERY.0);
-    assert_eq!(master, MASTER.0);
+    let header = b.fake.bytes(&Name::Header);
+    let (secrets, repository) = read_header(&header, &Opener::Words(&[78; 32]));
+    assert_eq!(secrets, [MASTER.0, [77; 32]]);
+    let (again, _) = read_header(&header, &Opener::Passphrase("cuatro palabras y otra"));
+    assert_eq!(again, secrets);
     let mut reader = Reader {
         nodes: HashMap::new(),
         chunks: HashMap::new(),
@@ -387,7 +462,7 @@ fn a_repository_is_read_with_the_page_alone() {
     for name in segments {
         let bytes = b.fake.bytes(&name);
         assert_eq!(name, Name::Segment(*blake3::hash(&bytes).as_bytes()));
-        match read_segment(&bytes, &master, &repository) {
+        match read_segment(&bytes, &secrets, &repository) {
             (1, chunks) => reader.chunks.extend(chunks),
             (_, nodes) => reader.nodes.extend(nodes),
         }
@@ -397,7 +472,7 @@ fn a_repository_is_read_with_the_page_alone() {
         let Name::Snapshot(id) = name else {
             unreachable!()
         };
-        let (label, files, got) = read_snapshot(&b.fake.bytes(&name), &master, &id, &reader);
+        let (label, files, got) = read_snapshot(&b.fake.bytes(&name), &secrets, &id, &reader);
         assert_eq!(label, "test");
         assert_eq!(files, root.count());
         if colca::engine::storage::hex(&id) == second.id {

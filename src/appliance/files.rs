@@ -53,7 +53,8 @@ pub(super) fn read(path: &Path) -> Result<Option<Vec<u8>>> {
         Err(e) if e.kind() == std::io::ErrorKind::NotFound => return Ok(None),
         Err(e) => return Err(fail(e)),
     };
-    let mut bytes = Vec::new();
+    // Growing would leave copies of a secret behind.
+    let mut bytes = Vec::with_capacity(4096);
     file.take(LONGEST + 1)
         .read_to_end(&mut bytes)
         .map_err(fail)?;

@@ -9,11 +9,14 @@ mod diff;
 mod exit;
 mod find;
 mod forget;
+mod key;
 mod ls;
 mod meter;
+mod page;
 mod pool;
 mod replicate;
 mod restore;
+mod secret;
 mod serve;
 mod snapshots;
 mod state;
@@ -67,6 +70,9 @@ enum Command {
     /// Create, open and look at the pool of disks
     #[command(subcommand)]
     Pool(pool::Command),
+    /// Show and change what opens the pool
+    #[command(subcommand)]
+    Key(key::Command),
     /// Back up a folder
     Backup(backup::Arguments),
     /// List the snapshots, oldest first
@@ -110,6 +116,7 @@ pub fn main() -> ExitCode {
     let context = Context { state, json };
     let result = match arguments.command {
         Command::Pool(command) => pool::run(&context, command),
+        Command::Key(command) => key::run(&context, command),
         Command::Backup(arguments) => backup::run(&context, &arguments),
         Command::Snapshots(arguments) => snapshots::run(&context, &arguments),
         Command::Ls(arguments) => ls::run(&context, &arguments),

@@ -1,13 +1,12 @@
 //! `colca pool`: create, open and look at the pool.
 
-use std::io::{IsTerminal as _, Read as _};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use clap::Subcommand;
 
-use super::{Context, Outcome, state, text};
-use crate::engine::{Error, Kind, MasterKey, Params, RecoveryKey, Repository};
+use super::{Context, Outcome, page, secret, state, text};
+use crate::engine::{Error, Kind, MasterKey, Params, RecoveryKey, Repository, Unlock};
 use crate::pool::{NewMember, Pool, PoolState, PoolStatus, Redundancy};
 
 #[derive(Subcommand)]
@@ -20,15 +19,21 @@ pub(crate) enum Command {
         /// A folder held back until another one is missing (may be repeated)
         #[arg(long, value_name = "DISK")]
         spare: Vec<PathBuf>,
+        /// Also write the recovery page to this new file, to print it
+        #[arg(long, value_name = "FILE")]
+        page: Option<PathBuf>,
         /// Folders that become members, at least K+M of them
         #[arg(required = true, value_name = "DISK")]
         disks: Vec<PathBuf>,
     },
-    /// Open an existing pool with its recovery key, e.g. on another machine
+    /// Open an existing pool with its recovery words or a passphrase, e.g. on another machine
     Open {
         /// File that holds the recovery words; without it they are read from standard input
         #[arg(long, value_name = "FILE")]
         recovery_key: Option<PathBuf>,
+        /// Open it with a passphrase instead, from FILE or standard input
+        #[arg(long, value_name = "FILE", num_args = 0..=1, require_equals = true, conflicts_with = "recovery_key")]
+        passphrase: Option<Option<PathBuf>>,
         /// Folders that are members of the pool
         #[arg(required = true, value_name = "DISK")]
         disks: Vec<PathBuf>,
@@ -42,12 +47,19 @@ pub(crate) fn run(context: &Context, command: Command) -> anyhow::Result<Outcome
         Command::Create {
             redundancy,
             spare,
+            page,
             disks,
-        } => create(context, redundancy, &disks, &spare),
+        } => create(context, redundancy, &disks, &spare, page.as_deref()),
         Command::Open {
             recovery_key,
+            passphrase,
             disks,
-        } => open(context, recovery_key.as_deref(), &disks),
+        } => open(
+            context,
+            recovery_key.as_deref(),
+            passphrase.as_ref(),
+            &disks,
+        ),
         Command::Status => status(context),
     }
 }
@@ -57,8 +69,10 @@ fn create(
     redundancy: Redundancy,
     disks: &[PathBuf],
     spares: &[PathBuf],
+    page: Option<&Path>,
 ) -> anyhow::Result<Outcome> {
     state::require_unused(context)?;
+    page::require_free(page)?;
     let member = |path: &PathBuf, spare| NewMember {
         path: path.clone(),
         label: path.display().to_string(),
@@ -75,44 +89,48 @@ fn create(
     let recovery = RecoveryKey::generate()?;
     let paths: Vec<PathBuf> = members.into_iter().map(|member| member.path).collect();
     state::remember(context, &id, &paths, &master)?;
-    Repository::create(
+    let repository = Repository::create(
         Arc::new(pool),
         &state::caches(context),
         &master,
         &recovery,
         Params::for_data_shards(redundancy.data),
     )?;
-    let words = recovery.words();
     if context.json {
-        text::json(
-            &serde_json::json!({ "pool": id, "redundancy": redundancy, "recovery_words": words }),
-        )?;
-        return Ok(Outcome::Done);
+        text::json(&serde_json::json!({
+            "pool": id, "redundancy": redundancy,
+            "recovery_words": *recovery.words(), "page_check": recovery.page_check()
+        }))?;
+    } else {
+        println!("Pool {id} made: {redundancy} on {} disks.", paths.len());
+        println!();
+        println!(
+            "Recovery key. Write it on paper and keep it away from the box. It is shown only now;"
+        );
+        println!("without it the data are lost if the box is lost.");
+        println!();
+        page::print(&recovery);
     }
-    println!("Pool {id} made: {redundancy} on {} disks.", paths.len());
-    println!();
-    println!(
-        "Recovery key. Write it on paper and keep it away from the box. It is shown only now;"
-    );
-    println!("without it the data are lost if the box is lost.");
-    println!();
-    for (row, chunk) in words.chunks(6).enumerate() {
-        let cells = chunk
-            .iter()
-            .enumerate()
-            .map(|(i, word)| format!("{:>2} {word:<12}", row * 6 + i + 1));
-        println!("  {}", cells.collect::<Vec<_>>().join(" ").trim_end());
-    }
+    page::save(repository.storage().as_ref(), &recovery, page)?;
     Ok(Outcome::Done)
 }
 
-fn open(context: &Context, file: Option<&Path>, disks: &[PathBuf]) -> anyhow::Result<Outcome> {
-    state::require_unused(context)?;
-    let words = zeroize::Zeroizing::new(read_words(file)?);
-    let recovery = RecoveryKey::parse(&words)?;
+fn open(
+    context: &Context,
+    words: Option<&Path>,
+    passphrase: Option<&Option<PathBuf>>,
+    disks: &[PathBuf],
+) -> anyhow::Result<Outcome> {
     let pool = Pool::open(disks, None)?;
     let id = pool.id().to_owned();
-    let master = Repository::recover_key(&pool, &recovery)?;
+    state::require_unused_or(context, &id)?;
+    let master = match passphrase {
+        Some(file) => {
+            let passphrase = secret::passphrase(file.as_deref())?;
+            Repository::unlock(&pool, Unlock::Passphrase(&passphrase))?
+        }
+        None => Repository::recover_key(&pool, &secret::words(words)?)?,
+    };
     state::remember(context, &id, disks, &master)?;
     let repository = Repository::open(Arc::new(pool), &state::caches(context), &master)?;
     let snapshots = repository.snapshots()?.len();
@@ -122,26 +140,6 @@ fn open(context: &Context, file: Option<&Path>, disks: &[PathBuf]) -> anyhow::Re
         println!("Pool {id} opened, {snapshots} snapshots found.");
     }
     Ok(Outcome::Done)
-}
-
-fn read_words(file: Option<&Path>) -> anyhow::Result<String> {
-    if let Some(path) = file {
-        return Ok(std::fs::read_to_string(path).map_err(|e| {
-            Error::io(
-                format!("reading the recovery words from {}", path.display()),
-                e,
-            )
-        })?);
-    }
-    let mut words = String::new();
-    if std::io::stdin().is_terminal() {
-        eprintln!("The 24 recovery words, then Enter:");
-        std::io::stdin().read_line(&mut words)?;
-    } else {
-        // Far more than 24 words ever need; keeps a wrong file from filling the memory.
-        std::io::stdin().take(64 << 10).read_to_string(&mut words)?;
-    }
-    Ok(words)
 }
 
 fn status(context: &Context) -> anyhow::Result<Outcome> {

@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
+use zeroize::Zeroizing;
 
 use super::Context;
 use crate::engine::storage::{hex, unhex};
@@ -46,6 +47,19 @@ pub(crate) fn require_unused(context: &Context) -> Result<()> {
     Ok(())
 }
 
+/// The same, unless it belongs to this very pool: whose key it may have lost.
+pub(crate) fn require_unused_or(context: &Context, pool: &str) -> Result<()> {
+    let record = fs::read(record_file(context)).ok();
+    let same = record
+        .and_then(|bytes| serde_json::from_slice::<PoolRecord>(&bytes).ok())
+        .is_some_and(|record| record.id == pool);
+    if same {
+        Ok(())
+    } else {
+        require_unused(context)
+    }
+}
+
 /// Makes the state folder (mode 0700) and remembers the pool and its key in it.
 pub(crate) fn remember(
     context: &Context,
@@ -67,9 +81,8 @@ pub(crate) fn remember(
         .iter()
         .map(|path| fs::canonicalize(path).map_err(|e| Error::io(path.display(), e)))
         .collect::<Result<Vec<_>>>()?;
-    let mut key_text = zeroize::Zeroizing::new(hex(&key.0));
-    key_text.push('\n');
-    write_private(&key_file(context), key_text.as_bytes())?;
+    // Words that open it may be all there is: a damaged file of keys is made anew.
+    write_keys(context, key, &keys(context).unwrap_or_default())?;
     let record = PoolRecord {
         id: id.to_owned(),
         members,
@@ -112,11 +125,27 @@ pub(crate) fn open_pool(context: &Context) -> Result<Pool> {
 /// The repository on that pool.
 pub(crate) fn open(context: &Context) -> Result<Arc<Repository>> {
     let pool = open_pool(context)?;
+    let key = Repository::fitting_key(&pool, &keys(context)?)?;
+    Ok(Arc::new(Repository::open(
+        Arc::new(pool),
+        &caches(context),
+        &key,
+    )?))
+}
+
+/// Every key this state folder was ever given, the newest first. None is taken
+/// away: after a power cut during a key change the older one may be the one
+/// that fits, and it opens nothing that the newest does not.
+fn keys(context: &Context) -> Result<Vec<MasterKey>> {
     let file = key_file(context);
     let text = fs::read_to_string(&file)
-        .map(zeroize::Zeroizing::new)
+        .map(Zeroizing::new)
         .map_err(|e| Error::io(format!("reading the pool's key {}", file.display()), e))?;
-    let key = unhex(text.trim()).map(MasterKey).ok_or_else(|| {
+    let keys: Option<Vec<_>> = text
+        .lines()
+        .map(|line| unhex(line).map(MasterKey))
+        .collect();
+    keys.filter(|keys| !keys.is_empty()).ok_or_else(|| {
         Error::new(
             Kind::Corrupt,
             format!(
@@ -124,12 +153,22 @@ pub(crate) fn open(context: &Context) -> Result<Arc<Repository>> {
                 file.display()
             ),
         )
-    })?;
-    Ok(Arc::new(Repository::open(
-        Arc::new(pool),
-        &caches(context),
-        &key,
-    )?))
+    })
+}
+
+/// Keeps one more key; durable when it returns.
+pub(crate) fn add_key(context: &Context, key: &MasterKey) -> Result<()> {
+    write_keys(context, key, &keys(context)?)
+}
+
+fn write_keys(context: &Context, newest: &MasterKey, older: &[MasterKey]) -> Result<()> {
+    let mut text = Zeroizing::new(String::with_capacity((older.len() + 1) * 65));
+    let older = older.iter().filter(|key| key.0 != newest.0);
+    for key in std::iter::once(newest).chain(older) {
+        text.push_str(&Zeroizing::new(hex(&key.0)));
+        text.push('\n');
+    }
+    write_private(&key_file(context), text.as_bytes())
 }
 
 /// Where the engine keeps index and catalogue.
@@ -157,7 +196,8 @@ fn write_private(path: &Path, bytes: &[u8]) -> Result<()> {
             .open(&temporary)?;
         file.write_all(bytes)?;
         file.sync_all()?;
-        fs::rename(&temporary, path)
+        fs::rename(&temporary, path)?;
+        fs::File::open(path.parent().unwrap_or(Path::new("/")))?.sync_all()
     };
     write().map_err(|e| Error::io(format!("writing {}", path.display()), e))
 }

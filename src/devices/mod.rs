@@ -6,6 +6,8 @@
 
 mod folders;
 pub mod helper;
+#[cfg(any(test, fuzzing))]
+pub(crate) mod hostile;
 mod machine;
 mod mount;
 mod protocol;

@@ -249,7 +249,7 @@ fn probe(path: &str) -> BTreeMap<String, String> {
     BTreeMap::from([("TYPE".into(), unreadable)])
 }
 
-fn parse_probe(text: &str) -> BTreeMap<String, String> {
+pub(super) fn parse_probe(text: &str) -> BTreeMap<String, String> {
     text.lines()
         .filter_map(|line| line.split_once('='))
         .map(|(k, v)| (k.to_owned(), unescape(v)))

@@ -139,6 +139,36 @@ mod tests {
         }
     }
 
+    proptest::proptest! {
+        #![proptest_config(proptest::prelude::ProptestConfig::with_cases(200))]
+
+        /// The vectors find the same cut as the rule, also where many positions
+        /// are equally good: data of few values, short periods, constant runs.
+        #[test]
+        fn vectors_and_the_rule_agree(
+            seed in 1u64..,
+            mask in proptest::sample::select(vec![0u8, 1, 3, 0x80, 0xff]),
+            period in 1usize..600,
+            repeat in proptest::bool::ANY,
+            len in 0usize..500 << 10,
+            small in proptest::bool::ANY,
+        ) {
+            let s = match small {
+                true => Settings { kind: 1, min: 1 << 10, max: 3 << 10 },
+                false => Settings::default(),
+            };
+            let mut bytes = noise(len, seed);
+            bytes.iter_mut().for_each(|b| *b &= mask);
+            if repeat {
+                for i in period..len {
+                    bytes[i] = bytes[i - period];
+                }
+            }
+            // The caller hands in at least `max` bytes or all there are.
+            proptest::prop_assert_eq!(s.cut(&bytes), by_the_book(s, &bytes));
+        }
+    }
+
     #[test]
     fn an_insertion_moves_the_cuts_with_it() {
         let s = Settings::default();

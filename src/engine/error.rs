@@ -30,6 +30,55 @@ pub enum Kind {
     Io,
 }
 
+impl Kind {
+    /// What an operating-system error means. A device that fails (`EIO`) is
+    /// `Io`: it may be the disk, the cable or the controller, and neither
+    /// trying again nor repairing the object is sure to help.
+    fn of(e: &std::io::Error) -> Self {
+        use rustix::io::Errno;
+        use std::io::ErrorKind as K;
+        match Errno::from_io_error(e) {
+            // The file system found its own structures damaged.
+            Some(Errno::UCLEAN | Errno::BADMSG) => return Kind::Corrupt,
+            // The device or its medium was taken away.
+            Some(Errno::NODEV | Errno::NXIO | Errno::NOMEDIUM) => return Kind::Missing,
+            // Too many files are open; the kernel has no memory for this now.
+            Some(Errno::MFILE | Errno::NFILE | Errno::NOBUFS) => return Kind::Transient,
+            _ => {}
+        }
+        match e.kind() {
+            K::NotFound => Kind::Missing,
+            K::PermissionDenied
+            | K::InvalidInput
+            | K::ReadOnlyFilesystem
+            | K::AlreadyExists
+            | K::NotADirectory
+            | K::IsADirectory
+            | K::DirectoryNotEmpty
+            | K::InvalidFilename
+            | K::TooManyLinks
+            | K::CrossesDevices
+            | K::Unsupported => Kind::Refused,
+            K::StorageFull | K::QuotaExceeded | K::FileTooLarge => Kind::Full,
+            K::Interrupted
+            | K::TimedOut
+            | K::WouldBlock
+            | K::OutOfMemory
+            | K::StaleNetworkFileHandle
+            | K::NotConnected
+            | K::ConnectionReset
+            | K::ConnectionAborted
+            | K::ConnectionRefused
+            | K::BrokenPipe
+            | K::HostUnreachable
+            | K::NetworkUnreachable
+            | K::NetworkDown => Kind::Transient,
+            K::ResourceBusy | K::ExecutableFileBusy => Kind::Busy,
+            _ => Kind::Io,
+        }
+    }
+}
+
 /// An engine failure: its kind, the thing it happened to, and a sentence for people.
 #[derive(Debug)]
 pub struct Error {
@@ -67,24 +116,7 @@ impl Error {
     /// An operating-system error met while doing `what` (a phrase that names
     /// the path), classified by its errno.
     pub fn io(what: impl fmt::Display, e: std::io::Error) -> Self {
-        use std::io::ErrorKind as K;
-        let kind = match e.kind() {
-            K::NotFound => Kind::Missing,
-            K::PermissionDenied | K::InvalidInput | K::ReadOnlyFilesystem => Kind::Refused,
-            K::StorageFull | K::QuotaExceeded | K::FileTooLarge => Kind::Full,
-            K::Interrupted
-            | K::TimedOut
-            | K::WouldBlock
-            | K::ConnectionReset
-            | K::ConnectionAborted
-            | K::ConnectionRefused
-            | K::BrokenPipe
-            | K::HostUnreachable
-            | K::NetworkUnreachable
-            | K::NetworkDown => Kind::Transient,
-            K::ResourceBusy => Kind::Busy,
-            _ => Kind::Io,
-        };
+        let kind = Kind::of(&e);
         let message = format!("{what}: {e}");
         Self {
             kind,
@@ -117,5 +149,60 @@ impl std::error::Error for Error {
         self.source
             .as_deref()
             .map(|e| e as &(dyn std::error::Error + 'static))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use rustix::io::Errno;
+
+    #[test]
+    fn what_the_system_says_is_told_apart() {
+        for (kind, all) in [
+            (Kind::Corrupt, &[Errno::UCLEAN, Errno::BADMSG][..]),
+            (Kind::Missing, &[Errno::NOENT, Errno::NODEV, Errno::NXIO]),
+            (Kind::Full, &[Errno::NOSPC, Errno::DQUOT, Errno::FBIG]),
+            (
+                Kind::Refused,
+                &[
+                    Errno::ACCESS,
+                    Errno::PERM,
+                    Errno::ROFS,
+                    Errno::INVAL,
+                    Errno::EXIST,
+                    Errno::NOTDIR,
+                    Errno::ISDIR,
+                    Errno::NOTEMPTY,
+                    Errno::NAMETOOLONG,
+                    Errno::MLINK,
+                    Errno::XDEV,
+                    Errno::OPNOTSUPP,
+                ],
+            ),
+            (
+                Kind::Transient,
+                &[
+                    Errno::INTR,
+                    Errno::AGAIN,
+                    Errno::TIMEDOUT,
+                    Errno::STALE,
+                    Errno::MFILE,
+                    Errno::NFILE,
+                    Errno::NOMEM,
+                    Errno::CONNRESET,
+                    Errno::PIPE,
+                    Errno::NETUNREACH,
+                ],
+            ),
+            (Kind::Busy, &[Errno::BUSY, Errno::TXTBSY]),
+            (Kind::Io, &[Errno::IO]),
+        ] {
+            for errno in all {
+                let e = Error::io("reading /x", (*errno).into());
+                assert_eq!(e.kind(), kind, "{errno:?}");
+                assert!(e.to_string().starts_with("reading /x: "));
+            }
+        }
     }
 }

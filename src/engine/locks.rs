@@ -12,6 +12,8 @@ pub(crate) enum Operation {
     Backup,
     Verify,
     Collect,
+    /// Replaces the header.
+    Keys,
 }
 
 impl Operation {
@@ -20,14 +22,21 @@ impl Operation {
             Self::Backup => "a backup",
             Self::Verify => "a verification",
             Self::Collect => "a collection",
+            Self::Keys => "a change of keys",
         }
     }
 
     /// Whether both may run at once.
     fn agrees(self, other: Self) -> bool {
-        // A backup relies on chunks no snapshot needs yet, and a verification on
-        // segments that stay; a collection would take both away.
-        !matches!((self, other), (Self::Collect, _) | (_, Self::Collect))
+        match (self, other) {
+            // A backup relies on chunks no snapshot needs yet, and a verification on
+            // segments that stay; a collection would take both away.
+            (Self::Collect, _) | (_, Self::Collect) => false,
+            // What is sealed after a key change is sealed under the new key, and
+            // two changes of the header would undo one another.
+            (Self::Keys, other) | (other, Self::Keys) => other == Self::Verify,
+            _ => true,
+        }
     }
 }
 
@@ -119,12 +128,20 @@ mod tests {
 
     #[test]
     fn the_table_of_the_documentation_holds() {
-        let all = [Operation::Backup, Operation::Verify, Operation::Collect];
+        let all = [
+            Operation::Backup,
+            Operation::Verify,
+            Operation::Collect,
+            Operation::Keys,
+        ];
         for a in all {
             for b in all {
                 let locks = Locks::default();
                 let first = locks.begin(a).unwrap();
-                let allowed = a != Operation::Collect && b != Operation::Collect;
+                let keys = a == Operation::Keys || b == Operation::Keys;
+                let verify = a == Operation::Verify || b == Operation::Verify;
+                let allowed =
+                    a != Operation::Collect && b != Operation::Collect && (!keys || verify);
                 match locks.begin(b) {
                     Ok(_) => assert!(allowed, "{a:?} {b:?}"),
                     Err(e) => {

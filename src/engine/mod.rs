@@ -18,6 +18,8 @@ mod crypt;
 mod diff;
 pub mod error;
 mod format;
+#[cfg(any(test, fuzzing))]
+pub(crate) mod hostile;
 mod ids;
 mod index;
 mod keys;
@@ -39,7 +41,9 @@ use serde::{Deserialize, Serialize};
 
 pub use catalogue::{EntryKind, Found, Hit, Query};
 pub use error::{Error, Kind, Result};
-pub use keys::{MasterKey, RecoveryKey};
+pub use keys::{
+    KeyOverview, KeySlot, MasterKey, NewSlot, OutsideKey, Passphrase, RecoveryKey, SlotKind, Unlock,
+};
 pub use progress::Progress;
 pub use repository::Repository;
 use tree::Meta;

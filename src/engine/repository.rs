@@ -13,7 +13,7 @@ use super::format::snapshot::SnapshotV1;
 use super::format::tree::{Bytes, EntryV1, Extent, KindV1, List};
 use super::ids::Id;
 use super::index::Index;
-use super::keys::{Keys, MasterKey, RecoveryKey, random};
+use super::keys::{Keys, MasterKey, RecoveryKey, Unlock, random};
 use super::locks::{Locks, Operation};
 use super::nodes::{ListIter, find};
 use super::pack::Packing;
@@ -83,7 +83,8 @@ impl Repository {
         {
             return occupied("a repository's data without its header");
         }
-        storage.put(&Name::Header, &HeaderV1::create(master, recovery, &params)?)?;
+        let header = HeaderV1::create(master, recovery, &params)?;
+        storage.put(&Name::Header, &header.encode())?;
         storage.sync()?;
         Self::open(storage, state, master)
     }
@@ -92,8 +93,7 @@ impl Repository {
     /// read, vanished ones forgotten), building it anew if the state folder is empty.
     pub fn open(storage: Arc<dyn Storage>, state: &Path, master: &MasterKey) -> Result<Self> {
         let header = read_header(&*storage)?;
-        header.verify_key(master)?;
-        let keys = Arc::new(Keys::new(master));
+        let keys = Arc::new(header.keys(master)?);
         let index = Arc::new(Index::open(state, header.id)?);
         let unusable = reconcile::reconcile(&*storage, &index, &keys, header.id)?;
         let snapshots = Snapshots::open(&*storage, &index, &keys, header.id)?;
@@ -114,7 +114,7 @@ impl Repository {
 
     /// Unwraps the master key from a storage's header. Wrong words: `Refused`.
     pub fn recover_key(storage: &dyn Storage, recovery: &RecoveryKey) -> Result<MasterKey> {
-        read_header(storage)?.unwrap(recovery)
+        Self::unlock(storage, Unlock::Recovery(recovery))
     }
 
     /// The storage it works on.
@@ -129,7 +129,7 @@ impl Repository {
             index: &self.index,
             packing: Packing {
                 repository: self.header.id,
-                epoch: self.header.epoch,
+                epoch: self.keys.epoch(),
                 segment_bytes: self.header.params.segment_bytes,
                 keys: self.keys.clone(),
             },
@@ -181,7 +181,7 @@ impl Repository {
             parent: parent.map(|(id, _)| id),
             root: saved.root,
         };
-        let sealed = record.seal(id, self.header.id, self.header.epoch, &self.keys)?;
+        let sealed = record.seal(id, self.header.id, self.keys.epoch(), &self.keys)?;
         let snapshot = self
             .snapshots
             .commit(&*self.storage, &self.index, id, sealed, record)?;
@@ -340,7 +340,9 @@ fn folder_id(node: &Node) -> Result<&Id> {
     }
 }
 
-fn read_header(storage: &dyn Storage) -> Result<HeaderV1> {
+/// The header of a storage. `Missing`, `Corrupt`, or `Refused` when it needs a
+/// newer program.
+pub(crate) fn read_header(storage: &dyn Storage) -> Result<HeaderV1> {
     let bytes = storage.get(&Name::Header).map_err(|e| {
         if e.kind() == Kind::Missing {
             Error::new(
@@ -351,7 +353,5 @@ fn read_header(storage: &dyn Storage) -> Result<HeaderV1> {
             e
         }
     })?;
-    let header = HeaderV1::decode(&bytes)?;
-    Features::allow(header.features.read, "be read")?;
-    Ok(header)
+    HeaderV1::decode(&bytes)
 }

@@ -176,18 +176,16 @@ impl fmt::Display for Name {
 }
 
 impl Name {
-    /// The inverse of the rendering; `None` for anything that is not exactly a name.
+    /// The inverse of the rendering; `None` for anything that is not exactly a
+    /// name, capital digits included: one object has one name.
     pub fn parse(path: &str) -> Option<Self> {
-        match path {
-            "header" => return Some(Name::Header),
-            "manifest" => return Some(Name::Manifest),
-            _ => {}
-        }
-        if let Some(rest) = path.strip_prefix("segments/") {
-            let (dir, id) = rest.split_once('/')?;
-            let name = Name::Segment(unhex(id)?);
-            return (dir == &id[..2]).then_some(name);
-        }
-        Some(Name::Snapshot(unhex(path.strip_prefix("snapshots/")?)?))
+        let name = match path.split_once('/') {
+            None if path == "header" => Name::Header,
+            None if path == "manifest" => Name::Manifest,
+            Some(("segments", rest)) => Name::Segment(unhex(rest.split_once('/')?.1)?),
+            Some(("snapshots", id)) => Name::Snapshot(unhex(id)?),
+            _ => return None,
+        };
+        (name.to_string() == path).then_some(name)
     }
 }

@@ -81,7 +81,7 @@ pub(super) fn random_id() -> Result<Id> {
 }
 
 impl Identity {
-    fn encode(&self) -> Result<Vec<u8>> {
+    pub(super) fn encode(&self) -> Result<Vec<u8>> {
         let body = serde_json::to_vec_pretty(self)
             .map_err(|e| Error::with_source(Kind::Io, "cannot write the member list", e))?;
         let length = u32::try_from(body.len())
@@ -104,7 +104,7 @@ impl Identity {
         Ok(out)
     }
 
-    fn decode(bytes: &[u8], what: &str) -> Result<Self> {
+    pub(super) fn decode(bytes: &[u8], what: &str) -> Result<Self> {
         let bad = |why: &str| {
             Error::new(
                 Kind::Corrupt,
@@ -136,7 +136,13 @@ impl Identity {
         if blake3::hash(&bytes[..end]).as_bytes() != &bytes[end..] {
             return Err(bad("wrong checksum"));
         }
-        serde_json::from_slice(&bytes[HEAD..end]).map_err(|e| bad(&e.to_string()))
+        let found: Self =
+            serde_json::from_slice(&bytes[HEAD..end]).map_err(|e| bad(&e.to_string()))?;
+        // Everything is divided by the number of data shards.
+        if found.roster.redundancy.check().is_err() {
+            return Err(bad("impossible redundancy"));
+        }
+        Ok(found)
     }
 
     /// Reads the identity of a member folder: `None` when it has none, the

@@ -8,6 +8,8 @@
 
 mod coding;
 mod heal;
+#[cfg(any(test, fuzzing))]
+pub(crate) mod hostile;
 mod identity;
 mod layout;
 mod locate;
@@ -120,13 +122,22 @@ impl std::str::FromStr for Redundancy {
             k.trim().parse().map_err(|_| bad())?,
             m.trim().parse().map_err(|_| bad())?,
         );
-        if !(1..=16).contains(&data) || parity > 4 {
-            return Err(Error::new(
-                Kind::Refused,
-                format!("redundancy {text}: 1 to 16 data and 0 to 4 parity shards are possible"),
-            ));
+        let redundancy = Self { data, parity };
+        redundancy.check()?;
+        Ok(redundancy)
+    }
+}
+
+impl Redundancy {
+    /// `Refused` when no pool can have it.
+    fn check(self) -> Result<()> {
+        if (1..=16).contains(&self.data) && self.parity <= 4 {
+            return Ok(());
         }
-        Ok(Self { data, parity })
+        Err(Error::new(
+            Kind::Refused,
+            format!("redundancy {self}: 1 to 16 data and 0 to 4 parity shards are possible"),
+        ))
     }
 }
 

@@ -15,6 +15,9 @@ use crate::engine::{Error, Kind, Result};
 
 /// Tries in all; with the pauses between them about three seconds.
 const TRIES: u32 = 5;
+/// Longest answer taken in: the largest object there can be is a segment, and
+/// those end soon after 1 GiB.
+const LONGEST: u64 = 2 << 30;
 /// A clock further off than this is why a signature is refused.
 const SKEW_SECONDS: i64 = 300;
 
@@ -146,6 +149,7 @@ fn once(agent: &Agent, request: &Request<'_>) -> Result<Answer> {
     response
         .body_mut()
         .as_reader()
+        .take(LONGEST)
         .read_to_end(&mut body)
         .map_err(|e| transport(&request.what, ureq::Error::from(e)))?;
     let head = matches!(request.method, Method::Head);
@@ -222,7 +226,7 @@ pub(super) fn element<'a>(xml: &'a str, tag: &str) -> Option<&'a str> {
 }
 
 /// The server said no.
-fn refusal(what: &str, answer: &Answer) -> Error {
+pub(super) fn refusal(what: &str, answer: &Answer) -> Error {
     let xml = String::from_utf8_lossy(&answer.body);
     let code = element(&xml, "Code").unwrap_or("");
     let skew = answer
@@ -252,9 +256,18 @@ fn refusal(what: &str, answer: &Answer) -> Error {
         ),
         (404, _) => (Kind::Missing, "not there".into()),
         (416, _) => (Kind::Corrupt, "shorter than expected".into()),
-        (_, "BadDigest" | "InvalidDigest" | "RequestTimeout" | "IncompleteBody") => {
-            (Kind::Transient, "it did not arrive whole".into())
-        }
+        (
+            _,
+            "BadDigest"
+            | "InvalidDigest"
+            | "XAmzContentSHA256Mismatch"
+            | "RequestTimeout"
+            | "IncompleteBody",
+        ) => (Kind::Transient, "it did not arrive whole".into()),
+        (_, "OperationAborted") => (
+            Kind::Transient,
+            "the provider is still at another change of the same thing".into(),
+        ),
         (408 | 429 | 500.., _) => (
             Kind::Transient,
             format!(
@@ -345,6 +358,9 @@ mod tests {
             (503, "SlowDown", Kind::Transient),
             (429, "", Kind::Transient),
             (400, "BadDigest", Kind::Transient),
+            (400, "XAmzContentSHA256Mismatch", Kind::Transient),
+            (409, "OperationAborted", Kind::Transient),
+            (403, "AccessDenied", Kind::Refused),
             (403, "QuotaExceeded", Kind::Full),
             (507, "", Kind::Full),
             (404, "NoSuchKey", Kind::Missing),

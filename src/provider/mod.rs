@@ -5,6 +5,8 @@
 //! It needs no key: what it carries is sealed already.
 
 mod folder;
+#[cfg(any(test, fuzzing))]
+pub(crate) mod hostile;
 mod http;
 mod manifest;
 mod replicate;

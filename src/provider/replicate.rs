@@ -29,8 +29,9 @@ pub struct ReplicateReport {
 }
 
 /// Makes `to` hold what `from` holds: segments first, then snapshot records,
-/// the header, and the manifest last, so that an interrupted replication never
-/// leaves a manifest that promises more than there is.
+/// and the manifest last, so that an interrupted replication never
+/// leaves a manifest that promises more than there is. The header goes before
+/// all: a newer one opens older data, but an older one nothing sealed after a key change.
 ///
 /// What differs is found by one listing of each side, so an interrupted
 /// replication goes on where it stopped.
@@ -82,9 +83,22 @@ pub fn replicate(
             .filter(|(name, len)| there.get(name) != Some(len))
             .collect()
     };
+    if let Some(bytes) = &header {
+        wanted.objects.insert(Name::Header, bytes.len() as u64);
+        if old_header.as_ref() == Some(bytes) {
+            report.present += 1;
+        } else {
+            to.put(&Name::Header, bytes)?;
+            to.sync()?;
+            report.copied += 1;
+            copy.bytes.fetch_add(bytes.len() as u64, Ordering::Relaxed);
+        }
+    }
     let segments = lacking(segments, &mut wanted);
     let snapshots = lacking(snapshots, &mut wanted);
-    report.present = (wanted.objects.len() - segments.len() - snapshots.len()) as u64;
+    let of_header = u64::from(header.is_some());
+    let objects = wanted.objects.len() as u64 - of_header;
+    report.present += objects - (segments.len() + snapshots.len()) as u64;
     let expect = segments.iter().chain(&snapshots);
     progress
         .bytes_total
@@ -92,19 +106,9 @@ pub fn replicate(
     progress
         .files_total
         .store(expect.count() as u64, Ordering::Relaxed);
-    report.copied = (segments.len() + snapshots.len()) as u64;
+    report.copied += (segments.len() + snapshots.len()) as u64;
     copy.all(&segments)?;
     copy.all(&snapshots)?;
-    if let Some(bytes) = &header {
-        wanted.objects.insert(Name::Header, bytes.len() as u64);
-        if old_header.as_ref() == Some(bytes) {
-            report.present += 1;
-        } else {
-            to.put(&Name::Header, bytes)?;
-            report.copied += 1;
-            copy.bytes.fetch_add(bytes.len() as u64, Ordering::Relaxed);
-        }
-    }
     // Everything the manifest names lasts before the manifest is there, and
     // the manifest lasts before anything goes.
     to.sync()?;

@@ -29,9 +29,26 @@ pub struct S3 {
 }
 
 /// A page of a listing: keys and lengths, and the token of the next page.
-struct Page {
+pub(super) struct Page {
     objects: Vec<(String, u64)>,
     next: Option<String>,
+}
+
+impl Page {
+    /// Reads a page, or says what is wrong with it.
+    pub(super) fn parse(body: &[u8]) -> Result<Self, String> {
+        let xml = std::str::from_utf8(body).map_err(|e| e.to_string())?;
+        let parsed = ListObjectsV2::parse_response(xml).map_err(|e| e.to_string())?;
+        let objects = parsed
+            .contents
+            .into_iter()
+            .map(|o| (o.key, o.size.unwrap_or(0)))
+            .collect();
+        Ok(Self {
+            objects,
+            next: parsed.next_continuation_token,
+        })
+    }
 }
 
 impl S3 {
@@ -141,26 +158,14 @@ impl S3 {
             body: &[],
             what: format!("listing {}{under}", self.place()),
         })?;
-        let parsed = std::str::from_utf8(&answer.body)
-            .map_err(|e| e.to_string())
-            .and_then(|xml| ListObjectsV2::parse_response(xml).map_err(|e| e.to_string()))
-            .map_err(|e| {
-                Error::new(
-                    Kind::Refused,
-                    format!(
-                        "{} did not answer as S3 does ({e}); check the address",
-                        self.endpoint
-                    ),
-                )
-            })?;
-        let objects = parsed
-            .contents
-            .into_iter()
-            .map(|o| (o.key, o.size.unwrap_or(0)))
-            .collect();
-        Ok(Page {
-            objects,
-            next: parsed.next_continuation_token,
+        Page::parse(&answer.body).map_err(|e| {
+            Error::new(
+                Kind::Refused,
+                format!(
+                    "{} did not answer as S3 does ({e}); check the address",
+                    self.endpoint
+                ),
+            )
         })
     }
 
@@ -363,6 +368,13 @@ impl Storage for S3 {
                 found.extend(name.map(|name| (name, len)));
             }
             match page.next {
+                // It would send the same page for ever.
+                Some(next) if Some(&next) == token.as_ref() => {
+                    return Err(Error::new(
+                        Kind::Refused,
+                        format!("{} answers a listing that never ends", self.endpoint),
+                    ));
+                }
                 Some(next) => token = Some(next),
                 None => return Ok(found),
             }

@@ -197,7 +197,7 @@ impl Service {
                 status,
                 problem: None,
             },
-            recovery_words: recovery.words(),
+            recovery_words: std::mem::take(&mut *recovery.words()),
         })
     }
 
@@ -307,7 +307,7 @@ impl Service {
 
     fn open_pool(&self, record: &PoolRecord, found: &[PathBuf]) -> Result<Open> {
         let pool = Arc::new(Pool::open(found, Some(&record.id))?);
-        let key = self.state.pool_key(&record.id)?;
+        let key = Repository::fitting_key(&*pool, &self.state.pool_keys(&record.id)?)?;
         let folder = self.state.repository(&record.id)?;
         let repository = Arc::new(Repository::open(pool.clone(), &folder, &key)?);
         Ok(Open { pool, repository })

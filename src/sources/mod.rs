@@ -5,7 +5,7 @@ use std::path::Path;
 use serde::{Deserialize, Serialize};
 
 mod local;
-mod sftp;
+pub(crate) mod sftp;
 
 use crate::engine::Result;
 use crate::engine::tree::{Target, Tree};

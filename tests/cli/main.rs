@@ -8,5 +8,6 @@
 #[allow(dead_code, reason = "each test program uses its own part")]
 mod facts;
 mod faults;
+mod keys;
 mod kit;
 mod round_trip;

@@ -272,7 +272,7 @@ mod tests {
             steps in prop::collection::vec((step(), any::<u32>()), 1..25)
         ) {
             let folder = tempfile::tempdir().unwrap();
-            let keys = Keys::new(&MasterKey([3; 32]));
+            let keys = Keys::new(&MasterKey([3; 32]), &[]);
             let mut history = History::create(folder.path(), &keys, "n").unwrap();
             let mut model = Model::new();
             let mut alive = BTreeSet::new();
@@ -322,7 +322,7 @@ mod tests {
     #[test]
     fn a_change_that_cannot_be_is_noticed() {
         let folder = tempfile::tempdir().unwrap();
-        let keys = Keys::new(&MasterKey([3; 32]));
+        let keys = Keys::new(&MasterKey([3; 32]), &[]);
         let mut history = History::create(folder.path(), &keys, "n").unwrap();
         let alive = BTreeSet::from([0, 1]);
         let facts = |size| {

@@ -6,6 +6,7 @@
 pub(crate) mod cursor;
 pub(crate) mod header;
 pub(crate) mod segment;
+pub(crate) mod slot;
 pub(crate) mod snapshot;
 pub(crate) mod tree;
 

@@ -104,7 +104,7 @@ impl SegmentHeader {
 
     /// The key of this segment's records.
     pub(crate) fn key(&self, keys: &Keys) -> Result<ObjectKey> {
-        ObjectKey::new(keys.segment(self.epoch, &self.bytes[..HEADER_KEYED]))
+        ObjectKey::new(keys.segment(self.epoch, &self.bytes[..HEADER_KEYED])?)
     }
 }
 

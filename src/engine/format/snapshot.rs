@@ -55,7 +55,7 @@ impl SnapshotV1 {
         let mut out = postcard::to_extend(self, out)
             .map_err(|e| Error::with_source(Kind::Io, "a snapshot could not be encoded", e))?;
         let (header, body) = out.split_at_mut(HEADER);
-        let tag = ObjectKey::new(keys.snapshot(epoch, header))?.seal(0, header, body)?;
+        let tag = ObjectKey::new(keys.snapshot(epoch, header)?)?.seal(0, header, body)?;
         out.extend_from_slice(&tag);
         Ok(out)
     }
@@ -86,7 +86,7 @@ impl SnapshotV1 {
         }
         let (header, sealed) = bytes.split_at(HEADER);
         let mut sealed = sealed.to_vec();
-        let plain = ObjectKey::new(keys.snapshot(epoch, header))?
+        let plain = ObjectKey::new(keys.snapshot(epoch, header)?)?
             .open(0, header, &mut sealed)
             .ok_or_else(|| c.bad("its content does not match its seal"))?;
         match plain.first() {

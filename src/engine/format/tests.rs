@@ -59,7 +59,7 @@ fn snapshot() -> SnapshotV1 {
 
 /// Feeds `bytes` to every decoder.
 fn decode_all(bytes: &[u8]) {
-    let keys = Keys::new(&MASTER);
+    let keys = Keys::new(&MASTER, &[]);
     let _ = HeaderV1::decode(bytes);
     let _ = SegmentHeader::decode(bytes);
     let _ = RecordHeader::decode(bytes);
@@ -78,7 +78,7 @@ fn decode_all(bytes: &[u8]) {
 
 /// Well-formed bytes of every kind.
 fn samples() -> Vec<Vec<u8>> {
-    let keys = Keys::new(&MASTER);
+    let keys = Keys::new(&MASTER, &[]);
     let blocks = [BlockEntry {
         offset: 80,
         stored: 99,
@@ -88,7 +88,9 @@ fn samples() -> Vec<Vec<u8>> {
     let mut table = Vec::new();
     encode_block_table([10u32, 20].into_iter(), &mut table);
     vec![
-        HeaderV1::create(&MASTER, &RecoveryKey([1; 32]), &Params::default()).unwrap(),
+        HeaderV1::create(&MASTER, &RecoveryKey([1; 32]), &Params::default())
+            .unwrap()
+            .encode(),
         SegmentHeader::new(SegmentKind::Tree, [2; 16], 1)
             .unwrap()
             .bytes
@@ -175,7 +177,7 @@ proptest! {
 
 #[test]
 fn what_was_encoded_decodes_to_the_same() {
-    let keys = Keys::new(&MASTER);
+    let keys = Keys::new(&MASTER, &[]);
     let sealed = snapshot().seal([1; 16], [2; 16], 1, &keys).unwrap();
     assert_eq!(
         SnapshotV1::open(&sealed, [1; 16], [2; 16], &keys).unwrap(),
@@ -184,7 +186,7 @@ fn what_was_encoded_decodes_to_the_same() {
     // Bound to its name, its repository and its key.
     assert!(SnapshotV1::open(&sealed, [0; 16], [2; 16], &keys).is_err());
     assert!(SnapshotV1::open(&sealed, [1; 16], [0; 16], &keys).is_err());
-    let other = Keys::new(&MasterKey([4; 32]));
+    let other = Keys::new(&MasterKey([4; 32]), &[]);
     assert!(SnapshotV1::open(&sealed, [1; 16], [2; 16], &other).is_err());
     for at in 0..sealed.len() {
         let mut bad = sealed.clone();
@@ -213,7 +215,7 @@ fn newer_formats_are_refused_not_called_damaged() {
     for (which, version_at) in [(0, 8), (1, 8), (8, 8)] {
         let mut newer = samples[which].clone();
         newer[version_at] = 2;
-        let keys = Keys::new(&MASTER);
+        let keys = Keys::new(&MASTER, &[]);
         let e = match which {
             0 => HeaderV1::decode(&newer).err(),
             1 => SegmentHeader::decode(&newer).err(),

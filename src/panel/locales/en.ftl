@@ -294,6 +294,7 @@ words-title = Recovery words
 words-once = Keep these words now: they will not be shown again
 words-once-why = They are the only way to read the snapshots if this box is lost. Whoever has them can read everything stored.
 words-list = The 24 words, in order
+words-check = Page check
 words-keep = Write or print them twice and keep them in sealed envelopes, in two safe and different places. Do not photograph them or keep them on a computer.
 words-print = Recovery words of a Colca backup box. Keep in a sealed envelope, in a safe place.
 words-kept = I have kept the 24 words in a safe place outside this box.

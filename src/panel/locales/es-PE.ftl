@@ -295,6 +295,7 @@ words-title = Palabras de recuperación
 words-once = Guarde estas palabras ahora: no se volverán a mostrar
 words-once-why = Son la única manera de leer las copias si se pierde este equipo. Quien las tenga puede leer todo lo guardado.
 words-list = Las 24 palabras, en orden
+words-check = Código de control
 words-keep = Escríbalas o imprímalas en dos ejemplares y guárdelos en sobres cerrados, en dos lugares seguros y distintos. No las fotografíe ni las guarde en una computadora.
 words-print = Palabras de recuperación de un equipo de respaldo Colca. Guardar en sobre cerrado, en lugar seguro.
 words-kept = He guardado las 24 palabras en un lugar seguro, fuera de este equipo.

@@ -6,6 +6,7 @@ use axum::extract::Query;
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Redirect, Response};
 use maud::{Markup, html};
+use zeroize::Zeroizing;
 
 use super::errors::Fault;
 use super::icons::{self, icon};
@@ -14,6 +15,7 @@ use super::parts::{self, Field, Level};
 use super::visit::{Fields, Posted, Visit};
 use super::{disks, format, links};
 use crate::devices::{Contents, Disk};
+use crate::engine::RecoveryKey;
 use crate::panel::texts::{Key, Language};
 use crate::pool::Redundancy;
 use crate::service::NewPool;
@@ -302,6 +304,9 @@ pub async fn words(visit: Visit) -> Response {
     };
     let id = visit.ask(|s| Ok(s.pool().map(|p| p.status.id))).await;
     let title = l.t("words-title");
+    let check = RecoveryKey::parse(&Zeroizing::new(words.join(" ")))
+        .map(|key| key.page_check())
+        .ok();
     let body = html! {
         (layout::heading(&title, "", html! {
             button.button.plain type="button" data-print hidden { (icon(icons::PRINT)) (l.t("print")) }
@@ -310,6 +315,7 @@ pub async fn words(visit: Visit) -> Response {
         section.card aria-labelledby="words" {
             h2 #words { (l.t("words-list")) }
             @if let Ok(Some(id)) = &id { p { (l.t("pool-id")) ": " span.mono { (id) } } }
+            @if let Some(check) = check { p { (l.t("words-check")) ": " span.mono { (check) } } }
             ol.words lang="es" translate="no" { @for word in words.iter() { li { (word) } } }
             p.no-print { (l.t("words-keep")) }
             p.print-only { (l.t("words-print")) }

@@ -10,6 +10,8 @@
 //! numbers.
 
 mod client;
+#[cfg(any(test, fuzzing))]
+pub(crate) mod hostile;
 mod input;
 mod lane;
 mod ssh;

@@ -1,52 +1,17 @@
-//! Keys: made, written down as words, and derived from one another.
-//!
-//! Everything secret comes from the 32-byte master key by BLAKE3's key
-//! derivation, with a context string of its own for every use (`docs/format.md`
-//! §2). Keys are zeroed when dropped and have no `Debug`.
+//! The recovery key and its 24 words.
 
 use std::collections::HashMap;
 use std::sync::OnceLock;
 
-use zeroize::{Zeroize, ZeroizeOnDrop};
+use zeroize::{Zeroize, ZeroizeOnDrop, Zeroizing};
 
-use super::error::{Error, Kind, Result};
-use super::ids::Id;
-
-/// The pool's master key: 32 secret bytes from which every other key comes.
-/// Zeroed when dropped; never printed.
-#[derive(Clone, Zeroize, ZeroizeOnDrop)]
-pub struct MasterKey(pub [u8; 32]);
+use super::random;
+use crate::engine::error::{Error, Kind, Result};
+use crate::engine::storage::hex;
 
 /// The recovery key as 24 Spanish BIP-39 words (256 bits and a checksum).
 #[derive(Clone, Zeroize, ZeroizeOnDrop)]
 pub struct RecoveryKey(pub [u8; 32]);
-
-/// Fills an array from the system's random source.
-pub(crate) fn random<const N: usize>() -> Result<[u8; N]> {
-    use rustix::rand::{GetRandomFlags, getrandom};
-    let mut out = [0u8; N];
-    let mut filled = 0;
-    while filled < N {
-        match getrandom(&mut out[filled..], GetRandomFlags::empty()) {
-            Ok(n) => filled += n,
-            Err(rustix::io::Errno::INTR) => {}
-            Err(e) => {
-                return Err(Error::io(
-                    "the system's random source gave nothing; no key can be made",
-                    e.into(),
-                ));
-            }
-        }
-    }
-    Ok(out)
-}
-
-impl MasterKey {
-    /// A fresh key from the system's random source.
-    pub fn generate() -> Result<Self> {
-        Ok(Self(random()?))
-    }
-}
 
 impl RecoveryKey {
     /// A fresh key from the system's random source.
@@ -55,12 +20,22 @@ impl RecoveryKey {
     }
 
     /// The words, one by one, to show once.
-    pub fn words(&self) -> Vec<String> {
-        match bip39::Mnemonic::from_entropy_in(bip39::Language::Spanish, &self.0) {
-            Ok(m) => m.words().map(compose).collect(),
-            // 32 bytes are a valid length, the only thing that can be wrong.
-            Err(_) => Vec::new(),
-        }
+    pub fn words(&self) -> Zeroizing<Vec<String>> {
+        Zeroizing::new(
+            match bip39::Mnemonic::from_entropy_in(bip39::Language::Spanish, &self.0) {
+                Ok(m) => m.words().map(compose).collect(),
+                // 32 bytes are a valid length, the only thing that can be wrong.
+                Err(_) => Vec::new(),
+            },
+        )
+    }
+
+    /// Eight digits, `7f3a-91bc`, that stand on the recovery page and, in the
+    /// clear, in the header: they tell whether a page is the valid one without
+    /// anybody typing the words, and give nothing away about them.
+    pub fn page_check(&self) -> String {
+        let digest = blake3::derive_key("colca v1 recovery page", &self.0);
+        format!("{}-{}", hex(&digest[..2]), hex(&digest[2..4]))
     }
 
     /// Reads words as a person types them: any case, accents or not, any
@@ -76,9 +51,10 @@ impl RecoveryKey {
                 ),
             ));
         }
-        let mut exact = String::new();
+        // Long enough for any 24 words of the list: growing would leave a copy behind.
+        let mut exact = Zeroizing::new(String::with_capacity(1024));
         for (i, word) in words.iter().enumerate() {
-            let Some(found) = dictionary().get(&fold(word)) else {
+            let Some(found) = dictionary().get(&*Zeroizing::new(fold(word))) else {
                 return Err(Error::new(
                     Kind::Refused,
                     format!(
@@ -97,11 +73,10 @@ impl RecoveryKey {
             )
         };
         let mnemonic = bip39::Mnemonic::parse_in_normalized(bip39::Language::Spanish, exact.trim());
-        exact.zeroize();
-        let mut entropy = mnemonic.map_err(|_| wrong())?.to_entropy();
-        let key = <[u8; 32]>::try_from(entropy.as_slice()).map_err(|_| wrong());
-        entropy.zeroize();
-        Ok(Self(key?))
+        let entropy = Zeroizing::new(mnemonic.map_err(|_| wrong())?.to_entropy());
+        <[u8; 32]>::try_from(entropy.as_slice())
+            .map(Self)
+            .map_err(|_| wrong())
     }
 }
 
@@ -158,74 +133,6 @@ fn compose(word: &str) -> String {
     out
 }
 
-/// Every key derived from the master key that the engine keeps at hand.
-#[derive(Zeroize, ZeroizeOnDrop)]
-pub(crate) struct Keys {
-    master: MasterKey,
-    data: [u8; 32],
-    tree: [u8; 32],
-}
-
-impl Keys {
-    pub(crate) fn new(master: &MasterKey) -> Self {
-        Self {
-            master: master.clone(),
-            data: blake3::derive_key("colca v1 chunk id data", &master.0),
-            tree: blake3::derive_key("colca v1 chunk id tree", &master.0),
-        }
-    }
-
-    /// Id of a chunk of content.
-    pub(crate) fn data_id(&self, bytes: &[u8]) -> Id {
-        Id(*blake3::keyed_hash(&self.data, bytes).as_bytes())
-    }
-
-    /// Id of a tree node.
-    pub(crate) fn tree_id(&self, bytes: &[u8]) -> Id {
-        Id(*blake3::keyed_hash(&self.tree, bytes).as_bytes())
-    }
-
-    /// The sealing key of the segment with this header (its first 72 bytes).
-    pub(crate) fn segment(&self, epoch: u32, header: &[u8]) -> [u8; 32] {
-        self.object("colca v1 segment epoch", epoch, header)
-    }
-
-    /// The sealing key of the snapshot record with this header.
-    pub(crate) fn snapshot(&self, epoch: u32, header: &[u8]) -> [u8; 32] {
-        self.object("colca v1 snapshot epoch", epoch, header)
-    }
-
-    /// The sealing key of the history with this id in the catalogue, which is
-    /// a cache and no part of the format.
-    pub(crate) fn catalogue(&self, id: &[u8; 16]) -> [u8; 32] {
-        self.object("colca catalogue", 0, id)
-    }
-
-    fn object(&self, context: &'static str, epoch: u32, header: &[u8]) -> [u8; 32] {
-        let mut material = [0u8; 36];
-        material[..32].copy_from_slice(&self.master.0);
-        material[32..].copy_from_slice(&epoch.to_le_bytes());
-        let mut epoch_key = blake3::derive_key(context, &material);
-        material.zeroize();
-        let key = *blake3::keyed_hash(&epoch_key, header).as_bytes();
-        epoch_key.zeroize();
-        key
-    }
-}
-
-/// What the header keeps to notice a wrong master key.
-pub(crate) fn key_check(master: &MasterKey) -> [u8; 16] {
-    let full = blake3::derive_key("colca v1 key check", &master.0);
-    let mut out = [0u8; 16];
-    out.copy_from_slice(&full[..16]);
-    out
-}
-
-/// The key that wraps the master key under the recovery key.
-pub(crate) fn recovery_wrap(recovery: &RecoveryKey) -> [u8; 32] {
-    blake3::derive_key("colca v1 recovery", &recovery.0)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -254,7 +161,7 @@ mod tests {
 
     #[test]
     fn wrong_words_are_named() {
-        let mut words = RecoveryKey([7; 32]).words();
+        let mut words = RecoveryKey([7; 32]).words().to_vec();
         let e = RecoveryKey::parse(&words[..23].join(" ")).err().unwrap();
         assert_eq!(e.kind(), Kind::Refused);
         assert!(e.to_string().contains("23"));
@@ -269,5 +176,13 @@ mod tests {
         };
         let e = RecoveryKey::parse(&words.join(" ")).err().unwrap();
         assert!(e.to_string().contains("checksum"), "{e}");
+    }
+
+    #[test]
+    fn the_page_check_tells_pages_apart() {
+        let a = RecoveryKey([1; 32]).page_check();
+        assert_eq!(a, RecoveryKey([1; 32]).page_check());
+        assert_ne!(a, RecoveryKey([2; 32]).page_check());
+        assert!(a.len() == 9 && a.as_bytes()[4] == b'-');
     }
 }
