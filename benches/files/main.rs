@@ -256,7 +256,10 @@ fn find(folder: &Path, shape: Shape) -> Rows {
     });
     let rows = [
         ("finding a name, median (worst) of 20", name),
-        ("… one search", time(|| find("no existe", 0))),
+        (
+            "looking once for what is not there",
+            time(|| find("no existe", 0)),
+        ),
         (
             "finding what is not there",
             spread(20, || find("no existe", 0)),

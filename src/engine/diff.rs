@@ -47,6 +47,10 @@ impl From<Error> for Failed {
 /// What stands at one name in the old and the new tree.
 pub(crate) type Pair = (Option<EntryV1>, Option<EntryV1>);
 
+/// Takes the path, names from the entries compared downwards, of something
+/// that differs, and how it does.
+pub(crate) type Each<'e> = dyn FnMut(&[Vec<u8>], Change, &Pair) -> Result<()> + 'e;
+
 /// What comes next in a folder: an entry, or a page not read yet.
 enum Head {
     Entry(EntryV1),
@@ -230,15 +234,14 @@ fn how(old: &EntryV1, new: &EntryV1) -> Option<Change> {
     }
 }
 
-/// Calls `each` with the path (names from the entries compared downwards) and
-/// both sides of everything that differs between two entries and below them:
-/// a folder before what is in it, names in ascending order. Of a folder that
-/// stands on one side only, everything in it is named too.
+/// Calls `each` for everything that differs between two entries and below
+/// them: a folder before what is in it, names in ascending order. Of a folder
+/// that stands on one side only, everything in it is named too.
 pub(crate) fn compare(
     blocks: &Blocks,
     top: Pair,
     progress: &Progress,
-    each: &mut dyn FnMut(&[Vec<u8>], Change, &Pair) -> Result<()>,
+    each: &mut Each<'_>,
 ) -> Result<(), Failed> {
     let mut path: Vec<Vec<u8>> = Vec::new();
     let mut levels: Vec<Level<'_>> = Vec::new();

@@ -378,8 +378,8 @@ find-unread = { $n ->
   }
 find-unread-do = What only they have does not appear yet. Search again in a few minutes.
 find-in = { $n ->
-    [one] In { $n } snapshot
-   *[other] In { $n } snapshots
+    [one] In { $n } snapshot of { $source }
+   *[other] In { $n } snapshots of { $source }
   }
 find-last = The newest:
 snapshot-whole = Whole

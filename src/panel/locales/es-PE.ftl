@@ -379,8 +379,8 @@ find-unread = { $n ->
   }
 find-unread-do = Lo que está solo en ellas todavía no aparece. Vuelva a buscar en unos minutos.
 find-in = { $n ->
-    [one] En { $n } copia
-   *[other] En { $n } copias
+    [one] En { $n } copia de { $source }
+   *[other] En { $n } copias de { $source }
   }
 find-last = La última:
 snapshot-whole = Completa

@@ -97,12 +97,11 @@ fn results(l: Language, found: &FoundView) -> Markup {
             @if found.hits.is_empty() {
                 (parts::empty(&l.t("find-none"), html! {}))
             } @else {
-                table.table.files {
+                table.table.files.found {
                     thead { tr {
                         th scope="col" { (l.t("col-name")) }
                         th.number scope="col" { (l.t("col-size")) }
                         th scope="col" { (l.t("col-changed")) }
-                        th scope="col" { (l.t("col-source")) }
                         th scope="col" { (l.t("nav-snapshots")) }
                         th scope="col" { span.hidden-text { (l.t("col-actions")) } }
                     } }
@@ -141,10 +140,9 @@ fn row(l: Language, hit: &HitView) -> Markup {
                 @if hit.kind == EntryType::File { (format::size(l, hit.size)) } @else { "–" }
             }
             td data-label=(l.t("col-changed")) { (parts::when(l, hit.mtime)) }
-            td data-label=(l.t("col-source")) { (hit.name) }
             td data-label=(l.t("nav-snapshots")) {
                 div {
-                    (l.f("find-in", [("n", hit.snapshots.into())]))
+                    (l.f("find-in", [("n", hit.snapshots.into()), ("source", hit.name.as_str().into())]))
                     small.soft { (l.t("find-last")) " " (parts::when(l, hit.last.time)) }
                 }
             }
