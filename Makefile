@@ -3,7 +3,7 @@ SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 MAKEFLAGS += --no-print-directory
 .DELETE_ON_ERROR:
-.PHONY: help run test setup lint build unit image appliance clean
+.PHONY: bench-scale help run test setup lint build unit image appliance clean
 
 BINARY := target/release/colca
 IMAGE  := out/colca.raw
@@ -44,6 +44,10 @@ image: build ## The bootable image
 appliance: image ## Boot the image in QEMU and put it to work
 	$(call say,QEMU boot tests)
 	COLCA_IMAGE=$(abspath $(IMAGE)) cargo nextest run --release --locked -E 'binary(appliance)'
+
+bench-scale: ## The chunk index at 1, 10 and 100 million chunks (SIZES="1 10": only these)
+	$(call say,The chunk index at scale)
+	cargo bench --profile release --locked --bench index_scale -- $(SIZES)
 
 clean: ## Remove what was built
 	rm -rf target out

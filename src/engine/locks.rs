@@ -25,9 +25,14 @@ impl Operation {
 
     /// Whether both may run at once.
     fn agrees(self, other: Self) -> bool {
-        // A backup relies on chunks no snapshot needs yet, and a verification on
-        // segments that stay; a collection would take both away.
-        !matches!((self, other), (Self::Collect, _) | (_, Self::Collect))
+        // A verification relies on segments that stay and may point the index to
+        // other copies of chunks, which a collection has weighed by then. What a
+        // backup relies on, a collection spares (`uses`).
+        use Operation::{Collect, Verify};
+        !matches!(
+            (self, other),
+            (Collect, Collect | Verify) | (Verify, Collect)
+        )
     }
 }
 
@@ -124,7 +129,12 @@ mod tests {
             for b in all {
                 let locks = Locks::default();
                 let first = locks.begin(a).unwrap();
-                let allowed = a != Operation::Collect && b != Operation::Collect;
+                let busy = [
+                    (Operation::Collect, Operation::Collect),
+                    (Operation::Collect, Operation::Verify),
+                    (Operation::Verify, Operation::Collect),
+                ];
+                let allowed = !busy.contains(&(a, b));
                 match locks.begin(b) {
                     Ok(_) => assert!(allowed, "{a:?} {b:?}"),
                     Err(e) => {
