@@ -3,7 +3,7 @@ SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 MAKEFLAGS += --no-print-directory
 .DELETE_ON_ERROR:
-.PHONY: help run test setup lint build unit image appliance fuzz bench bench-limits bench-files clean
+.PHONY: help run test setup lint build unit image appliance fuzz bench bench-limits bench-files bench-scale clean
 
 BINARY := target/release/colca
 IMAGE  := out/colca.raw
@@ -64,6 +64,10 @@ bench-limits: setup ## What this machine could reach, and Colca's share of it (R
 bench-files: setup ## What a great number of files costs (FILES="1_000_000 10_000_000" COLCA_BENCH_DIR=FOLDER)
 	$(call say,Measuring great numbers of files)
 	cargo bench --profile release --locked --quiet --bench files -- $(FILES)
+
+bench-scale: ## The chunk index at 1, 10 and 100 million chunks (SIZES="1 10": only these)
+	$(call say,The chunk index at scale)
+	cargo bench --profile release --locked --bench index_scale -- $(SIZES)
 
 clean: ## Remove what was built
 	rm -rf target out

@@ -9,7 +9,8 @@ mod support;
 
 use std::sync::Arc;
 
-use colca::engine::{Progress, Snapshot};
+use colca::engine::storage::Class;
+use colca::engine::{CollectOptions, Progress, Snapshot};
 use support::fake::{Fake, Fault};
 use support::memory::{MemTree, Node};
 use support::{Box_, noise, small, text};
@@ -101,7 +102,9 @@ fn every_crash_point_of_a_backup() {
             committed.push((next, &two));
             all_well(&b, &committed, &two);
             // What the crash left behind is collected, and nothing else.
-            b.repository.collect(&Progress::default()).unwrap();
+            b.repository
+                .collect(&CollectOptions::default(), &Progress::default())
+                .unwrap();
             all_well(&b, &committed, &two);
             if !struck {
                 break;
@@ -124,7 +127,9 @@ fn every_crash_point_of_a_collection() {
             let kept = b.backup(&MemTree::new(&two)).snapshot;
             b.repository.forget(&old).unwrap();
             b.fake.fault_in(n, case.0);
-            let crashed = b.repository.collect(&Progress::default());
+            let crashed = b
+                .repository
+                .collect(&CollectOptions::default(), &Progress::default());
             let struck = b.fake.struck();
             assert_eq!(struck, crashed.is_err(), "operation {n}, {case:?}");
             if let Ok(report) = &crashed {
@@ -133,7 +138,9 @@ fn every_crash_point_of_a_collection() {
             }
             let b = reopened(b, case, n);
             all_well(&b, &[(kept.clone(), &two)], &two);
-            b.repository.collect(&Progress::default()).unwrap();
+            b.repository
+                .collect(&CollectOptions::default(), &Progress::default())
+                .unwrap();
             all_well(&b, &[(kept, &two)], &two);
             if !struck {
                 break;
@@ -183,4 +190,189 @@ fn every_crash_point_of_creating_and_forgetting() {
             all_well(&b, &[(z, &one)], &one);
         }
     }
+}
+
+/// A box whose first snapshot was forgotten, and what it held: the next
+/// collection deletes and rewrites segments that a backup of it would use.
+fn about_to_collect(one: &Node, two: &Node) -> (Box_, Snapshot) {
+    let b = Box_::new();
+    let old = b.backup(&MemTree::new(one)).snapshot;
+    let kept = b.backup(&MemTree::new(two)).snapshot;
+    b.repository.forget(&old).unwrap();
+    (b, kept)
+}
+
+/// What must hold after a backup and a collection ran beside each other: now,
+/// after reopening with and without the state folder, and after another collection.
+fn all_well_ever_after(b: Box_, committed: &[(Snapshot, &Node)], n: u64) {
+    all_well(&b, committed, committed[0].1);
+    let b = if n.is_multiple_of(2) {
+        b.reopen()
+    } else {
+        b.reopen_without_state()
+    };
+    all_well(&b, committed, committed[0].1);
+    b.repository
+        .collect(&CollectOptions::default(), &Progress::default())
+        .unwrap();
+    all_well(&b, committed, committed[0].1);
+}
+
+#[test]
+fn a_backup_at_every_call_of_a_collection() {
+    let (one, two) = (first(), second());
+    let mut points = 0;
+    for n in 0.. {
+        let (b, kept) = about_to_collect(&one, &two);
+        let made = Arc::new(std::sync::Mutex::new(None));
+        let (put, repository, tree) = (made.clone(), b.repository.clone(), MemTree::new(&one));
+        b.fake.meddle_in(n, move || {
+            let options = colca::engine::BackupOptions {
+                name: "beside".into(),
+                full: false,
+            };
+            let report = repository.backup(&tree, &options, &Progress::default());
+            *put.lock().unwrap() = Some(report.unwrap().snapshot);
+        });
+        b.repository
+            .collect(&CollectOptions::default(), &Progress::default())
+            .unwrap();
+        let meddled = b.fake.meddled();
+        let mut committed = vec![(kept, &two)];
+        committed.extend(made.lock().unwrap().take().map(|s| (s, &one)));
+        assert_eq!(committed.len(), 1 + usize::from(meddled));
+        all_well_ever_after(b, &committed, n);
+        if !meddled {
+            break;
+        }
+        points += 1;
+    }
+    println!("{points} moments of a collection with a backup in between");
+    assert!(points >= 10, "{points}");
+}
+
+#[test]
+fn a_collection_at_every_call_of_a_backup() {
+    let (one, two) = (first(), second());
+    let mut points = 0;
+    // By calls of the storage, then by files opened.
+    for opened in [false, true] {
+        for n in (0..).step_by(if opened { 7 } else { 1 }) {
+            let (b, kept) = about_to_collect(&one, &two);
+            let repository = b.repository.clone();
+            let collect = move || {
+                repository
+                    .collect(&CollectOptions::default(), &Progress::default())
+                    .unwrap();
+            };
+            let mut tree = MemTree::new(&one);
+            if opened {
+                tree = tree.meddle_at(n as usize, collect);
+            } else {
+                b.fake.meddle_in(n, collect);
+            }
+            let made = b.backup_as(&tree, "beside", false).snapshot;
+            let meddled = if opened {
+                tree.meddled()
+            } else {
+                b.fake.meddled()
+            };
+            // Meddling that did not happen would keep the repository open.
+            drop(tree);
+            all_well_ever_after(b, &[(made, &one), (kept, &two)], n);
+            if !meddled {
+                break;
+            }
+            points += 1;
+        }
+    }
+    println!("{points} moments of a backup with a collection in between");
+    assert!(points >= 12, "{points}");
+}
+
+#[test]
+fn a_backup_that_loses_power_beside_a_collection() {
+    let (one, two) = (first(), second());
+    let (mut points, mut whole) = (0, 0);
+    // The backup runs before this call of the collection, and the power goes at
+    // every operation of either.
+    for moment in [0, 3, 6, 9] {
+        for n in 0.. {
+            let (b, kept) = about_to_collect(&one, &two);
+            let (repository, tree) = (b.repository.clone(), MemTree::new(&one));
+            b.fake.meddle_in(moment, move || {
+                let options = colca::engine::BackupOptions {
+                    name: "beside".into(),
+                    full: false,
+                };
+                // It may fail; if it does not, it must be whole.
+                let _ = repository.backup(&tree, &options, &Progress::default());
+            });
+            b.fake.fault_in(n, Fault::PowerCut);
+            let ran = b
+                .repository
+                .collect(&CollectOptions::default(), &Progress::default());
+            let struck = b.fake.struck();
+            let meddled = b.fake.meddled();
+            assert!(struck || ran.is_ok());
+            let fault = if struck { Fault::PowerCut } else { Fault::Fail };
+            let b = reopened(b, (fault, n % 2 == 0), n);
+            all_well(&b, &[(kept.clone(), &two)], &one);
+            whole += u64::from(b.repository.snapshots().unwrap().len() == 2);
+            b.repository
+                .collect(&CollectOptions::default(), &Progress::default())
+                .unwrap();
+            all_well(&b, &[(kept, &two)], &one);
+            if !struck {
+                assert!(meddled, "the collection makes more calls than {moment}");
+                break;
+            }
+            points += 1;
+        }
+    }
+    println!("{points} crash points of a backup beside a collection, {whole} with its snapshot");
+    assert!(points >= 20 && whole > 0, "{points} {whole}");
+}
+
+#[test]
+fn a_stopped_collection_loses_no_work() {
+    let mut root = Node::folder();
+    for i in 0..48 {
+        root.put(&format!("f{i:02}"), Node::file(noise(500_000, i)));
+    }
+    let b = Box_::new();
+    let old = b.backup(&MemTree::new(&root)).snapshot;
+    for i in 0..24 {
+        root.children.remove(format!("f{:02}", 2 * i).as_bytes());
+    }
+    let kept = b.backup(&MemTree::new(&root)).snapshot;
+    b.repository.forget(&old).unwrap();
+    let before = b.fake.names(Class::Segments);
+    // In the second round: the first has put, synced, deleted and synced.
+    b.fake.fault_in(18, Fault::Fail);
+    let options = CollectOptions {
+        waste: 5,
+        max_rate: 1 << 40,
+    };
+    let stopped = b.repository.collect(&options, &Progress::default());
+    assert!(stopped.is_err());
+    let between = b.fake.names(Class::Segments);
+    let gone = before.iter().filter(|n| !between.contains(n)).count();
+    assert!(gone >= 8, "{gone}");
+    all_well(&b, &[(kept.clone(), &root)], &root);
+    // What the first round wrote stays.
+    let report = b
+        .repository
+        .collect(&options, &Progress::default())
+        .unwrap();
+    let after = b.fake.names(Class::Segments);
+    let first_round: Vec<_> = between.iter().filter(|n| !before.contains(n)).collect();
+    let again = first_round.iter().filter(|n| !after.contains(n)).count();
+    assert!(
+        again <= 1,
+        "{again} of {} were written twice",
+        first_round.len()
+    );
+    assert!(report.segments_rewritten > 0);
+    all_well(&b, &[(kept, &root)], &root);
 }

@@ -11,7 +11,8 @@ use std::sync::Arc;
 
 use colca::engine::storage::{Class, Name, Storage};
 use colca::engine::{
-    BackupOptions, Kind, MasterKey, Params, Progress, RecoveryKey, Repository, tree::Tree,
+    BackupOptions, CollectOptions, Kind, MasterKey, Params, Progress, RecoveryKey, Repository,
+    tree::Tree,
 };
 use support::fake::Fake;
 use support::memory::{MemTarget, MemTree, Node};
@@ -52,7 +53,10 @@ fn a_full_storage_loses_nothing_and_works_again() {
     b.verify_clean();
     // A collection frees what the failed backup left.
     let used = b.fake.stored();
-    let report = b.repository.collect(&Progress::default()).unwrap();
+    let report = b
+        .repository
+        .collect(&CollectOptions::default(), &Progress::default())
+        .unwrap();
     assert!(report.bytes_freed >= 1_000_000, "{report:?}");
     assert!(b.fake.stored() < used - 900_000);
     b.fake.capacity(None);
@@ -141,7 +145,9 @@ fn a_damaged_block_hurts_only_its_files_and_is_healed_by_the_source() {
         assert!(all.contains(path.as_str()), "{path} in {all}");
     }
     // What is lost here may be good in a replica, which follows deletions: keep it.
-    b.repository.collect(&Progress::default()).unwrap();
+    b.repository
+        .collect(&CollectOptions::default(), &Progress::default())
+        .unwrap();
     assert!(b.fake.names(Class::Segments).contains(&name));
     // The source still has the files: they are read again although unchanged.
     let tree = MemTree::new(&root);
@@ -160,7 +166,9 @@ fn a_damaged_block_hurts_only_its_files_and_is_healed_by_the_source() {
     );
     assert_eq!(b.restore(&snapshot).facts(), root.facts());
     // Now nothing needs the damaged segment any more.
-    b.repository.collect(&Progress::default()).unwrap();
+    b.repository
+        .collect(&CollectOptions::default(), &Progress::default())
+        .unwrap();
     assert!(!b.fake.names(Class::Segments).contains(&name));
     assert_eq!(b.restore(&snapshot).facts(), root.facts());
     b.verify_clean();
@@ -270,7 +278,10 @@ fn a_damaged_snapshot_record_is_named_and_stops_collections() {
     assert_eq!(b.repository.find(&a.id).unwrap_err().kind(), Kind::Corrupt);
     let report = b.repository.verify(false, &Progress::default()).unwrap();
     assert!(report.errors[0].contains(&a.id), "{:?}", report.errors);
-    let e = b.repository.collect(&Progress::default()).unwrap_err();
+    let e = b
+        .repository
+        .collect(&CollectOptions::default(), &Progress::default())
+        .unwrap_err();
     assert_eq!(e.kind(), Kind::Corrupt);
     assert_eq!(b.restore(&z).facts(), root.facts());
 }
@@ -443,7 +454,10 @@ fn collections_keep_exactly_what_is_needed() {
         );
     }
     let before = b.fake.stored();
-    let report = b.repository.collect(&Progress::default()).unwrap();
+    let report = b
+        .repository
+        .collect(&CollectOptions::default(), &Progress::default())
+        .unwrap();
     assert_eq!(
         i64::try_from(before - b.fake.stored()).unwrap(),
         report.bytes_freed
@@ -462,7 +476,10 @@ fn collections_keep_exactly_what_is_needed() {
         b.fake.stored(),
         fresh.fake.stored()
     );
-    let again = b.repository.collect(&Progress::default()).unwrap();
+    let again = b
+        .repository
+        .collect(&CollectOptions::default(), &Progress::default())
+        .unwrap();
     assert_eq!(
         again.segments_deleted, 0,
         "a second one finds nothing: {again:?}"
@@ -473,7 +490,9 @@ fn collections_keep_exactly_what_is_needed() {
         assert_eq!(b.restore(snapshot).facts(), root.facts());
         b.repository.forget(snapshot).unwrap();
     }
-    b.repository.collect(&Progress::default()).unwrap();
+    b.repository
+        .collect(&CollectOptions::default(), &Progress::default())
+        .unwrap();
     assert!(
         b.fake.names(Class::Segments).is_empty(),
         "nothing is needed any more"
@@ -498,18 +517,23 @@ fn what_is_being_read_is_not_collected() {
     let mut first = [0; 1000];
     stream.read_exact(&mut first).unwrap();
     b.repository.forget(&snapshot).unwrap();
-    let report = b.repository.collect(&Progress::default()).unwrap();
+    let report = b
+        .repository
+        .collect(&CollectOptions::default(), &Progress::default())
+        .unwrap();
     assert!(report.segments_deleted > 0);
     let mut rest = Vec::new();
     stream.read_to_end(&mut rest).unwrap();
     assert_eq!(first.len() + rest.len(), 1_500_000);
     drop(stream);
-    b.repository.collect(&Progress::default()).unwrap();
+    b.repository
+        .collect(&CollectOptions::default(), &Progress::default())
+        .unwrap();
     assert!(b.fake.names(Class::Segments).is_empty());
 }
 
 #[test]
-fn backups_at_once_share_and_collections_wait() {
+fn backups_at_once_share_their_chunks() {
     let b = Box_::new();
     let trees: Vec<_> = (0..4).map(|i| many(40, i * 7)).collect();
     let snapshots: Vec<_> = std::thread::scope(|s| {
@@ -530,32 +554,43 @@ fn backups_at_once_share_and_collections_wait() {
         assert_eq!(b.restore(snapshot).facts(), tree.facts());
     }
     b.verify_clean();
-    b.repository.collect(&Progress::default()).unwrap();
+    b.repository
+        .collect(&CollectOptions::default(), &Progress::default())
+        .unwrap();
     for (snapshot, tree) in snapshots.iter().zip(&trees) {
         assert_eq!(b.restore(snapshot).facts(), tree.facts());
     }
 }
 
-/// Calls the repository from within a backup.
-struct Meddling<'a>(&'a Repository, Node);
-
-impl Tree for Meddling<'_> {
-    fn root(&self) -> colca::engine::Result<Box<dyn colca::engine::tree::Folder>> {
-        let e = self.0.collect(&Progress::default()).unwrap_err();
-        assert_eq!(e.kind(), Kind::Busy);
-        assert!(e.to_string().contains("backup"), "{e}");
-        MemTree::new(&self.1).root()
-    }
-    fn describe(&self) -> String {
-        "meddling".into()
-    }
-}
-
 #[test]
-fn a_collection_during_a_backup_is_busy() {
+fn a_collection_beside_another_or_a_verification_is_busy() {
     let b = Box_::new();
-    try_backup(&b, &Meddling(&b.repository, many(3, 1))).unwrap();
-    b.repository.collect(&Progress::default()).unwrap();
+    let forgotten = b.backup(&MemTree::new(&many(3, 1))).snapshot;
+    b.backup(&MemTree::new(&many(3, 100)));
+    b.repository.forget(&forgotten).unwrap();
+    for verify in [false, true] {
+        let repository = b.repository.clone();
+        b.fake.meddle_in(0, move || {
+            let e = repository
+                .collect(&CollectOptions::default(), &Progress::default())
+                .unwrap_err();
+            assert_eq!(e.kind(), Kind::Busy);
+            let running = if verify {
+                "verification"
+            } else {
+                "a collection"
+            };
+            assert!(e.to_string().contains(running), "{e}");
+        });
+        if verify {
+            b.verify_clean();
+        } else {
+            b.repository
+                .collect(&CollectOptions::default(), &Progress::default())
+                .unwrap();
+        }
+        assert!(b.fake.meddled());
+    }
 }
 
 #[test]

@@ -9,7 +9,7 @@
 mod support;
 
 use colca::engine::tree::FileType;
-use colca::engine::{BackupOptions, Progress, Snapshot};
+use colca::engine::{BackupOptions, CollectOptions, Progress, Snapshot};
 use proptest::prelude::*;
 use support::fake::Fault;
 use support::memory::{MemTree, Node, Piece};
@@ -25,6 +25,7 @@ enum Step {
     Remove { file: u8 },
     Backup { full: bool },
     TwoBackups,
+    BackupBesideCollect { full: bool },
     FailingBackup { at: u8, cut: bool },
     Forget { which: prop::sample::Index },
     Collect,
@@ -44,6 +45,7 @@ fn step() -> impl Strategy<Value = Step> {
         1 => file.prop_map(|file| Step::Remove { file }),
         5 => any::<bool>().prop_map(|full| Step::Backup { full }),
         1 => Just(Step::TwoBackups),
+        3 => any::<bool>().prop_map(|full| Step::BackupBesideCollect { full }),
         3 => (0..12u8, any::<bool>()).prop_map(|(at, cut)| Step::FailingBackup { at, cut }),
         3 => any::<prop::sample::Index>().prop_map(|which| Step::Forget { which }),
         2 => Just(Step::Collect),
@@ -158,6 +160,20 @@ impl Model {
                 });
                 self.kept.extend(two.map(|s| (s, self.now.clone())));
             }
+            Step::BackupBesideCollect { full } => {
+                let (b, now) = (&self.b, &self.now);
+                let report = std::thread::scope(|s| {
+                    let collection = s.spawn(|| {
+                        b.repository
+                            .collect(&CollectOptions::default(), &Progress::default())
+                            .unwrap()
+                    });
+                    let report = b.backup_as(&MemTree::new(now), "test", full);
+                    collection.join().unwrap();
+                    report
+                });
+                self.kept.push((report.snapshot, self.now.clone()));
+            }
             Step::FailingBackup { at, cut } => {
                 let fault = if cut { Fault::PowerCut } else { Fault::Fail };
                 self.b.fake.fault_in(at.into(), fault);
@@ -180,12 +196,18 @@ impl Model {
                 }
             }
             Step::Collect => {
-                self.b.repository.collect(&Progress::default()).unwrap();
+                self.b
+                    .repository
+                    .collect(&CollectOptions::default(), &Progress::default())
+                    .unwrap();
             }
             Step::FailingCollect { at, cut } => {
                 let fault = if cut { Fault::PowerCut } else { Fault::Fail };
                 self.b.fake.fault_in(at.into(), fault);
-                let ran = self.b.repository.collect(&Progress::default());
+                let ran = self
+                    .b
+                    .repository
+                    .collect(&CollectOptions::default(), &Progress::default());
                 assert_eq!(ran.is_err(), self.b.fake.struck());
                 if ran.is_err() {
                     return self.recover(cut);
@@ -237,7 +259,7 @@ proptest! {
         }
         model.check();
         // A last collection changes nothing that can be seen.
-        model.b.repository.collect(&Progress::default()).unwrap();
+        model.b.repository.collect(&CollectOptions::default(), &Progress::default()).unwrap();
         model.check();
         let model = Model { b: model.b.reopen_without_state(), ..model };
         model.check();

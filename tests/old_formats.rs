@@ -12,8 +12,8 @@ use std::sync::Arc;
 use colca::engine::storage::{Name, Storage};
 use colca::engine::tree::FileType;
 use colca::engine::{
-    BackupOptions, Kind, MasterKey, NewSlot, Params, Passphrase, Progress, RecoveryKey, Repository,
-    Unlock,
+    BackupOptions, CollectOptions, Kind, MasterKey, NewSlot, Params, Passphrase, Progress,
+    RecoveryKey, Repository, Unlock,
 };
 use colca::provider::Folder;
 use support::memory::{MemTarget, MemTree, Node, Piece};
@@ -146,7 +146,9 @@ fn version_1_opens_restores_verifies_and_goes_on() {
     repository
         .forget(&repository.find("latest:first").unwrap())
         .unwrap();
-    repository.collect(&Progress::default()).unwrap();
+    repository
+        .collect(&CollectOptions::default(), &Progress::default())
+        .unwrap();
     assert_eq!(facts(&restored("third")), facts(&root));
     assert_eq!(facts(&restored("second")), expected("v1", "second"));
     clean();
@@ -196,7 +198,11 @@ fn newer_formats_and_features_are_refused_in_these_words() {
         );
         // Nobody can tell what it holds or needs, so nothing is freed.
         if class == "snapshots" {
-            assert!(repository.collect(&Progress::default()).is_err());
+            assert!(
+                repository
+                    .collect(&CollectOptions::default(), &Progress::default())
+                    .is_err()
+            );
         }
     }
 }

@@ -219,7 +219,7 @@ fn no_link_in_the_target_leads_out_of_it() {
         let name = path(&[name]);
         // Finishing before replacing must not reach through the link either.
         refused(target.finish(&name, &meta).map(drop));
-        let mut file = target.file(&name, 3).unwrap();
+        let file = target.file(&name, 3).unwrap();
         file.write_at(0, b"abc").unwrap();
         file.close().unwrap();
         target.finish(&name, &meta).unwrap();
@@ -278,7 +278,7 @@ fn paths_longer_than_the_kernels_limit_work() {
         writer.folder(&deep).unwrap();
     }
     deep.push(b"file".to_vec());
-    let mut file = writer.file(&deep, 5).unwrap();
+    let file = writer.file(&deep, 5).unwrap();
     file.write_at(0, b"depth").unwrap();
     file.close().unwrap();
 

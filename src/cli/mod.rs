@@ -90,7 +90,7 @@ enum Command {
     /// Forget a snapshot; `collect` then frees its room
     Forget(forget::Arguments),
     /// Free the room that no snapshot needs
-    Collect,
+    Collect(collect::Arguments),
     /// Copy everything, sealed as it is, to an external provider
     Replicate(replicate::Arguments),
     /// Run the daemon with its panel
@@ -125,7 +125,7 @@ pub fn main() -> ExitCode {
         Command::Restore(arguments) => restore::run(&context, &arguments),
         Command::Verify(arguments) => verify::run(&context, &arguments),
         Command::Forget(arguments) => forget::run(&context, &arguments),
-        Command::Collect => collect::run(&context),
+        Command::Collect(arguments) => collect::run(&context, &arguments),
         Command::Replicate(arguments) => replicate::run(&context, arguments),
         Command::Serve(arguments) => serve::run(context, arguments),
         Command::Console => serve::console(),

@@ -1,16 +1,19 @@
-//! Freeing what no snapshot needs.
+//! Freeing what no snapshot needs, while backups go on.
 //!
-//! Mark: every distinct tree node of every snapshot is read once; what content
-//! is needed goes into a filter that may err to the safe side only. Weigh: one
-//! pass over the index gives the live bytes of each segment. Free: segments
-//! without any are deleted; of those with too much waste the live chunks are
-//! stored again first. The order is always: new segments durable, index
-//! durable, old segments deleted; a crash anywhere leaves at most segments
-//! that the next opening finds again.
+//! Mark: every distinct tree node of every snapshot is read once, and each
+//! chunk that is needed gets its bit. Weigh: what has a bit is live, and what a
+//! backup that has run meanwhile relies on. Free: segments without anything
+//! live are deleted; of those with too much waste the live chunks are stored
+//! again first. The order is always: new segments durable, index durable, old
+//! segments *condemned*, which ends new reliance on them; only if then nothing
+//! in them is needed that was not stored again, they are dropped from the
+//! index and deleted. A crash anywhere leaves at most segments that the next
+//! opening finds again, and every round is durable by itself, so a collection
+//! that was stopped goes on where it was.
 
-use std::collections::HashMap;
+use std::sync::PoisonError;
 use std::sync::atomic::Ordering;
-use std::sync::{Arc, PoisonError};
+use std::time::{Duration, Instant};
 
 use super::blocks::open_block;
 use super::codec::Decompressor;
@@ -18,71 +21,49 @@ use super::error::{Error, Kind, Result};
 use super::format::segment::{HEADER, RECORD, damaged};
 use super::format::tree::{EntryV1, Extent, Item, KindV1, List};
 use super::ids::{Id, IdSet};
-use super::index::SegmentInfo;
+use super::index::{Bits, SegmentInfo};
 use super::nodes::read_node;
 use super::pack::Stop;
 use super::progress::Progress;
 use super::reconcile::{directory, read_directory};
 use super::storage::hex;
 use super::store::{Depositor, Store};
-use super::{CollectReport, Repository, blocks};
+use super::uses::Watch;
+use super::{CollectOptions, CollectReport, Repository, blocks};
 
-/// A segment is rewritten when more than one part in so many of it is dead.
-const WASTE: u64 = 10;
 /// Segments rewritten before the old ones are deleted: bounds the extra room needed.
 const ROUND: usize = 8;
-
-/// A set of content ids that may claim to hold one it does not: about one in
-/// 400, which stays stored for no need, and never the other way.
-pub(crate) struct Filter {
-    bits: Vec<u64>,
-    mask: u64,
-}
-
-impl Filter {
-    /// For about `n` ids.
-    pub(crate) fn new(n: u64) -> Self {
-        let bits = n.saturating_mul(16).next_power_of_two().max(1 << 20);
-        Self {
-            bits: vec![0; (bits / 64) as usize],
-            mask: bits - 1,
-        }
-    }
-
-    fn places(&self, id: &Id) -> [(usize, u64); 4] {
-        std::array::from_fn(|i| {
-            let bit = id.word(i) & self.mask;
-            ((bit / 64) as usize, 1 << (bit % 64))
-        })
-    }
-
-    pub(crate) fn insert(&mut self, id: &Id) {
-        for (word, bit) in self.places(id) {
-            self.bits[word] |= bit;
-        }
-    }
-
-    pub(crate) fn contains(&self, id: &Id) -> bool {
-        self.places(id)
-            .iter()
-            .all(|(word, bit)| self.bits[*word] & bit != 0)
-    }
-}
+/// Segments deleted together.
+const BATCH: usize = 256;
 
 /// What is needed.
 struct Marks<'r> {
     repository: &'r Repository,
     progress: &'r Progress,
-    nodes: IdSet,
-    content: Filter,
+    /// Chunks that are needed; of nodes, those whose children are marked too.
+    bits: Bits,
+    /// Needed bytes of each segment, by number.
+    live: Vec<u64>,
+    /// Nodes that have no bit.
+    others: IdSet,
     /// Content that is needed but that the index has nowhere: lost here, and
     /// perhaps still good in a replica's copy of a segment.
     missing: IdSet,
 }
 
 impl Marks<'_> {
-    fn live(&self, id: &Id) -> bool {
-        self.nodes.contains(id) || self.content.contains(id)
+    /// Marks a chunk; whether it was not marked before.
+    fn chunk(&mut self, id: &Id) -> Result<bool> {
+        let Some(place) = self.repository.index.lookup(id)? else {
+            return Ok(self.missing.insert(*id));
+        };
+        let new = self.bits.set(&place);
+        if new == Some(true)
+            && let Some(live) = self.live.get_mut(place.segment as usize)
+        {
+            *live += u64::from(place.len);
+        }
+        Ok(new.unwrap_or_else(|| self.others.insert(*id)))
     }
 
     /// Marks all below one file or folder.
@@ -90,7 +71,7 @@ impl Marks<'_> {
         let mut folders = Vec::new();
         self.kind(kind, &mut folders)?;
         while let Some(id) = folders.pop() {
-            if !self.nodes.insert(id) {
+            if !self.chunk(&id)? {
                 continue;
             }
             self.progress.check()?;
@@ -113,10 +94,7 @@ impl Marks<'_> {
             KindV1::File { extents, .. } => {
                 self.list(extents, |this, extent| {
                     if let Extent::Data { id, .. } = extent {
-                        this.content.insert(id);
-                        if this.repository.index.lookup(id)?.is_none() {
-                            this.missing.insert(*id);
-                        }
+                        this.chunk(id)?;
                     }
                     Ok(())
                 })?;
@@ -139,7 +117,7 @@ impl Marks<'_> {
             List::Pages(pages) => pages.clone(),
         };
         while let Some(page) = pages.pop() {
-            if !self.nodes.insert(page.id) {
+            if !self.chunk(&page.id)? {
                 continue;
             }
             match read_node::<T>(&self.repository.blocks, &page.id)? {
@@ -149,10 +127,66 @@ impl Marks<'_> {
         }
         Ok(())
     }
+
+    /// One bit for each chunk of a segment that is needed now, by a snapshot
+    /// or by a backup that has run meanwhile.
+    fn needed(&self, number: u32, watch: &Watch) -> Vec<u64> {
+        let mut out = Vec::new();
+        self.bits.add_to(number, &mut out);
+        for used in watch.sets() {
+            used.add_to(number, &mut out);
+        }
+        out
+    }
+
+    /// About how many of a segment's bytes are needed; at least 1 if any chunk is.
+    fn weigh(&self, segment: &SegmentInfo, watch: &Watch) -> u64 {
+        let count = |words: &[u64]| words.iter().map(|w| u64::from(w.count_ones())).sum::<u64>();
+        let all = count(&self.needed(segment.number, watch)).min(segment.chunks.into());
+        if self.bits.is_whole(segment.number) {
+            return segment.plain.max(1);
+        }
+        let mut marked = Vec::new();
+        self.bits.add_to(segment.number, &mut marked);
+        // Backups note no lengths; theirs count as the segment's mean.
+        let mean = segment.plain / u64::from(segment.chunks.max(1));
+        let live = self.live.get(segment.number as usize).copied();
+        live.unwrap_or(0) + (all - count(&marked).min(all)) * mean + u64::from(all > 0)
+    }
 }
 
+/// Keeps the bytes moved within a rate.
+struct Pace {
+    rate: u64,
+    begun: Instant,
+    moved: u64,
+}
+
+impl Pace {
+    /// Waits until so many bytes more are within the rate.
+    fn moved(&mut self, bytes: u64, progress: &Progress) -> Result<()> {
+        self.moved += bytes;
+        if self.rate == 0 {
+            return Ok(());
+        }
+        let due = Duration::from_secs_f64(self.moved as f64 / self.rate as f64);
+        while let Some(left) = due.checked_sub(self.begun.elapsed()) {
+            progress.check()?;
+            std::thread::sleep(left.min(Duration::from_millis(100)));
+        }
+        Ok(())
+    }
+}
+
+/// A segment that is to go, with a bit for each chunk that was stored again.
+type Emptied = (SegmentInfo, Vec<u64>);
+
 /// Runs a collection.
-pub(crate) fn collect(repository: &Repository, progress: &Progress) -> Result<CollectReport> {
+pub(crate) fn collect(
+    repository: &Repository,
+    options: &CollectOptions,
+    progress: &Progress,
+) -> Result<CollectReport> {
     if let Some((id, why)) = repository.snapshots.damaged().iter().next() {
         return Err(Error::new(
             Kind::Corrupt,
@@ -163,68 +197,87 @@ pub(crate) fn collect(repository: &Repository, progress: &Progress) -> Result<Co
         ));
     }
     let index = &repository.index;
+    let watch = repository.uses.watch(index);
     let marks = mark(repository, progress)?;
-    let mut live: HashMap<u32, u64> = HashMap::new();
-    index.each(|id, place| {
-        if marks.live(&id) {
-            *live.entry(place.segment).or_default() += u64::from(place.len);
-        }
-    })?;
     let damaged = repository
         .damaged
         .lock()
         .unwrap_or_else(PoisonError::into_inner)
         .clone();
+    let waste = u128::from(options.waste);
     let mut dead = Vec::new();
     let mut wasteful = Vec::new();
     for segment in index.segments() {
-        let needed = live.get(&segment.number).copied().unwrap_or(0);
+        if segment.number >= watch.limit {
+            break;
+        }
+        let needed = marks.weigh(&segment, &watch);
+        let freed = segment.plain.saturating_sub(needed);
         if needed == 0 {
-            dead.push(segment);
-        } else if (segment.plain.saturating_sub(needed)).saturating_mul(WASTE) > segment.plain
+            dead.push(segment.number);
+        } else if u128::from(freed) * 100 > u128::from(segment.plain) * waste
             || damaged.contains(&segment.number)
         {
-            wasteful.push(segment);
+            wasteful.push(segment.number);
         }
     }
     if !marks.missing.is_empty() {
         // A replica follows what is deleted here, and may have the only good
         // copy of a segment that is damaged here.
-        dead.retain(|s| !may_hold(repository, s, &marks.missing));
-        wasteful.retain(|s| !may_hold(repository, s, &marks.missing));
+        let keeps = |n: &u32| match index.segment(*n) {
+            Some(segment) => !may_hold(repository, &segment, &marks.missing),
+            None => false,
+        };
+        dead.retain(keeps);
+        wasteful.retain(keeps);
     }
     let mut report = CollectReport::default();
-    progress
-        .files_total
-        .store((dead.len() + wasteful.len()) as u64, Ordering::Relaxed);
+    let total = (dead.len() + wasteful.len()) as u64;
+    progress.files_total.store(total, Ordering::Relaxed);
     progress.check()?;
     // First, since it makes the room that rewriting may need.
-    delete(repository, &dead, &mut report, progress)?;
+    for batch in dead.chunks(BATCH) {
+        let batch = batch.iter().filter_map(|n| index.segment(*n));
+        let batch: Vec<Emptied> = batch.map(|s| (s, Vec::new())).collect();
+        delete(repository, &marks, &watch, &batch, &mut report, progress)?;
+        progress.check()?;
+    }
+    let mut pace = Pace {
+        rate: options.max_rate,
+        begun: Instant::now(),
+        moved: 0,
+    };
     for round in wasteful.chunks(ROUND) {
         progress.check()?;
-        let (emptied, stored) = rewrite(repository, round, &marks, progress)?;
+        let (emptied, stored) = rewrite(repository, round, &marks, &watch, progress)?;
         report.bytes_freed -= i64::try_from(stored).unwrap_or(i64::MAX);
-        report.segments_rewritten += emptied.len() as u64;
-        delete(repository, &emptied, &mut report, progress)?;
+        let gone = delete(repository, &marks, &watch, &emptied, &mut report, progress)?;
+        report.segments_rewritten += gone;
+        let read: u64 = emptied.iter().map(|(s, _)| s.stored).sum();
+        pace.moved(read + stored, progress)?;
     }
-    if report.segments_deleted > 0 {
-        index.sweep()?;
-    }
+    index.tidy()?;
     Ok(report)
 }
 
 fn mark<'r>(repository: &'r Repository, progress: &'r Progress) -> Result<Marks<'r>> {
+    // Snapshots before pins: a restore pins and then looks whether its
+    // snapshot is still there. Both before the bits, so that all they need has one.
+    let snapshots = repository.snapshots.all();
+    let pinned = repository.locks.pinned();
+    let bits = repository.index.bits();
     let mut marks = Marks {
         repository,
         progress,
-        nodes: IdSet::default(),
-        content: Filter::new(repository.index.len()?),
+        live: vec![0; bits.since() as usize],
+        bits,
+        others: IdSet::default(),
         missing: IdSet::default(),
     };
-    for kind in repository.locks.pinned() {
+    for kind in pinned {
         marks.mark(&kind)?;
     }
-    for (id, record) in repository.snapshots.all() {
+    for (id, record) in snapshots {
         progress.at(&format!("snapshot {}", hex(&id)));
         marks
             .list(&record.root.xattrs, |_, _| Ok(()))
@@ -239,45 +292,68 @@ fn mark<'r>(repository: &'r Repository, progress: &'r Progress) -> Result<Marks<
     Ok(marks)
 }
 
-/// Deletes segments nothing live is in any more.
+/// Deletes segments of which everything that is needed was stored again; those
+/// of which something more has become needed stay. Returns how many went.
 fn delete(
     repository: &Repository,
-    segments: &[Arc<SegmentInfo>],
+    marks: &Marks<'_>,
+    watch: &Watch,
+    segments: &[Emptied],
     report: &mut CollectReport,
     progress: &Progress,
-) -> Result<()> {
+) -> Result<u64> {
     if segments.is_empty() {
-        return Ok(());
+        return Ok(0);
     }
-    let numbers: Vec<_> = segments.iter().map(|s| s.number).collect();
-    repository.index.drop_segments(&numbers)?;
-    for segment in segments {
+    let index = &repository.index;
+    let numbers: Vec<_> = segments.iter().map(|(s, _)| s.number).collect();
+    index.condemn(&numbers);
+    let (go, stay): (Vec<_>, Vec<_>) = segments.iter().partition(|(segment, copied)| {
+        let needed = marks.needed(segment.number, watch);
+        let copied = copied.iter().chain(std::iter::repeat(&0));
+        needed.iter().zip(copied).all(|(n, c)| n & !c == 0)
+    });
+    let numbers = |list: &[&Emptied]| list.iter().map(|(s, _)| s.number).collect::<Vec<_>>();
+    index.absolve(&numbers(&stay));
+    let going = numbers(&go);
+    if let Err(e) = index.drop_segments(&going) {
+        index.absolve(&going);
+        return Err(e);
+    }
+    for (segment, _) in &go {
         repository.storage.delete(&segment.object())?;
         report.segments_deleted += 1;
         report.bytes_freed += i64::try_from(segment.stored).unwrap_or(i64::MAX);
         progress.files.fetch_add(1, Ordering::Relaxed);
     }
-    repository.storage.sync()
+    repository.storage.sync()?;
+    Ok(go.len() as u64)
 }
 
-/// Stores the live chunks of these segments again. Returns the segments that
-/// hold nothing live any more, and the bytes stored.
+/// Stores the live chunks of these segments again. Returns what was emptied
+/// of all that is needed, and the bytes stored.
 fn rewrite(
     repository: &Repository,
-    segments: &[Arc<SegmentInfo>],
+    segments: &[u32],
     marks: &Marks<'_>,
+    watch: &Watch,
     progress: &Progress,
-) -> Result<(Vec<Arc<SegmentInfo>>, u64)> {
+) -> Result<(Vec<Emptied>, u64)> {
     let stop = Stop::default();
-    let ran = Store::run(&repository.place(), progress, &stop, |store| {
+    let used = Bits::default();
+    let ran = Store::run(&repository.place(&used), progress, &stop, |store| {
         let mut out = store.depositor()?;
         let mut emptied = Vec::new();
-        for segment in segments {
+        for number in segments {
             stop.check()?;
             progress.check()?;
+            let Some(segment) = repository.index.segment(*number) else {
+                continue;
+            };
             progress.at(&segment.object().to_string());
-            match empty(repository, segment, marks, &mut out) {
-                Ok(()) => emptied.push(segment.clone()),
+            let needed = marks.needed(*number, watch);
+            match empty(repository, &segment, &needed, &mut out) {
+                Ok(copied) => emptied.push((segment, copied)),
                 Err(e) if e.kind() == Kind::Corrupt => {
                     // What can be read of it is still needed; a verification names it.
                     tracing::warn!(error = %e, "a damaged segment was left as it is");
@@ -309,13 +385,14 @@ fn may_hold(repository: &Repository, segment: &SegmentInfo, ids: &IdSet) -> bool
     }
 }
 
-/// Stores a segment's live chunks again, each checked against its id.
+/// Stores a segment's needed chunks again, each checked against its id.
+/// Returns a bit for each that was.
 fn empty(
     repository: &Repository,
     segment: &SegmentInfo,
-    marks: &Marks<'_>,
+    needed: &[u64],
     out: &mut Depositor<'_>,
-) -> Result<()> {
+) -> Result<Vec<u64>> {
     let name = segment.object();
     let mut bytes = repository.storage.get(&name)?;
     let cut = |at: usize| damaged(&name, at as u64, "it is cut off");
@@ -323,14 +400,25 @@ fn empty(
     let directory = directory(&name, &segment.header, &repository.keys, &bytes)?;
     let mut zstd = Decompressor::new()?;
     let mut body = Vec::new();
+    let mut copied = vec![0u64; needed.len()];
     for block in directory {
         let mut wanted = Vec::with_capacity(block.chunks.len());
         for (id, _) in &block.chunks {
-            let here = repository
-                .index
-                .lookup(id)?
-                .is_some_and(|l| l.segment == segment.number && l.offset == block.offset);
-            wanted.push(here && marks.live(id));
+            // The index alone says which bit is whose: the directory may have
+            // been read in another state when the segment became known.
+            let here = repository.index.lookup(id)?.filter(|l| {
+                let (word, bit) = (l.ordinal as usize / 64, 1 << (l.ordinal % 64));
+                let here = (l.segment, l.offset) == (segment.number, block.offset);
+                match copied.get_mut(word) {
+                    Some(copied) if here && needed[word] & bit != 0 => {
+                        let new = *copied & bit == 0;
+                        *copied |= bit;
+                        new
+                    }
+                    _ => false,
+                }
+            });
+            wanted.push(here.is_some());
         }
         if !wanted.contains(&true) {
             continue;
@@ -359,21 +447,5 @@ fn empty(
             out.again(segment.header.kind, *id, chunk)?;
         }
     }
-    Ok(())
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_filter_never_forgets_and_rarely_invents() {
-        let id = |n: u32| Id(*blake3::hash(&n.to_le_bytes()).as_bytes());
-        let n = 200_000;
-        let mut filter = Filter::new(u64::from(n));
-        (0..n).for_each(|i| filter.insert(&id(i)));
-        assert!((0..n).all(|i| filter.contains(&id(i))));
-        let invented = (n..2 * n).filter(|i| filter.contains(&id(*i))).count();
-        assert!(invented < n as usize / 200, "{invented}");
-    }
+    Ok(copied)
 }

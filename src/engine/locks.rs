@@ -29,9 +29,10 @@ impl Operation {
     /// Whether both may run at once.
     fn agrees(self, other: Self) -> bool {
         match (self, other) {
-            // A backup relies on chunks no snapshot needs yet, and a verification on
-            // segments that stay; a collection would take both away.
-            (Self::Collect, _) | (_, Self::Collect) => false,
+            // A verification relies on segments that stay and may point the index
+            // to other copies of chunks, which a collection has weighed by then.
+            // What a backup relies on, a collection spares (`uses`).
+            (Self::Collect, Self::Collect | Self::Verify) | (Self::Verify, Self::Collect) => false,
             // What is sealed after a key change is sealed under the new key, and
             // two changes of the header would undo one another.
             (Self::Keys, other) | (other, Self::Keys) => other == Self::Verify,
@@ -138,10 +139,14 @@ mod tests {
             for b in all {
                 let locks = Locks::default();
                 let first = locks.begin(a).unwrap();
+                let busy = [
+                    (Operation::Collect, Operation::Collect),
+                    (Operation::Collect, Operation::Verify),
+                    (Operation::Verify, Operation::Collect),
+                ];
                 let keys = a == Operation::Keys || b == Operation::Keys;
                 let verify = a == Operation::Verify || b == Operation::Verify;
-                let allowed =
-                    a != Operation::Collect && b != Operation::Collect && (!keys || verify);
+                let allowed = !busy.contains(&(a, b)) && (!keys || verify);
                 match locks.begin(b) {
                     Ok(_) => assert!(allowed, "{a:?} {b:?}"),
                     Err(e) => {

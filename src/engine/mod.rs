@@ -34,6 +34,7 @@ mod snapshots;
 pub mod storage;
 mod store;
 pub mod tree;
+mod uses;
 mod verify;
 mod warnings;
 
@@ -41,6 +42,8 @@ use serde::{Deserialize, Serialize};
 
 pub use catalogue::{EntryKind, Found, Hit, Query};
 pub use error::{Error, Kind, Result};
+#[doc(hidden)]
+pub use index::scale;
 pub use keys::{
     KeyOverview, KeySlot, MasterKey, NewSlot, OutsideKey, Passphrase, RecoveryKey, SlotKind, Unlock,
 };
@@ -219,6 +222,25 @@ pub struct VerifyReport {
     pub repaired_parts: u64,
     /// What is lost, in words that name segment, snapshot and file.
     pub errors: Vec<String>,
+}
+
+/// How to collect.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct CollectOptions {
+    /// A segment is rewritten when more than so many per cent of it are not
+    /// needed any more.
+    pub waste: u8,
+    /// Most bytes read and written a second for rewriting; 0 for as many as possible.
+    pub max_rate: u64,
+}
+
+impl Default for CollectOptions {
+    fn default() -> Self {
+        Self {
+            waste: 10,
+            max_rate: 0,
+        }
+    }
 }
 
 /// Result of a collection.

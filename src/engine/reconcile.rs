@@ -28,21 +28,26 @@ pub(crate) fn reconcile(
         }
     }
     listed.sort_unstable();
-    let vanished = index.segments().iter().any(|s| {
-        listed
-            .binary_search_by_key(&s.name, |(id, _)| *id)
-            .map_or(true, |i| listed[i].1 != s.stored)
-    });
+    listed.dedup();
+    let mut known = vec![false; listed.len()];
+    let mut vanished = false;
+    for segment in index.segments() {
+        match listed.binary_search(&(segment.name, segment.stored)) {
+            Ok(at) => known[at] = true,
+            Err(_) => vanished = true,
+        }
+    }
     if vanished {
         // A chunk of a vanished segment may also be in another one, which only
         // the directories can tell.
         tracing::warn!("segments have vanished from the storage; building the index anew");
         index.clear()?;
+        known.fill(false);
     }
     let mut unusable = Vec::new();
     let mut added = false;
-    for (id, len) in listed {
-        if index.named(&id).is_some() {
+    for ((id, len), known) in listed.into_iter().zip(known) {
+        if known {
             continue;
         }
         match fetch_directory(storage, keys, repository, &id, len) {
@@ -60,6 +65,7 @@ pub(crate) fn reconcile(
     if added {
         index.flush()?;
     }
+    index.tidy()?;
     Ok(unusable)
 }
 

@@ -12,7 +12,7 @@ use super::format::header::{Features, HeaderV1};
 use super::format::snapshot::SnapshotV1;
 use super::format::tree::{Bytes, EntryV1, Extent, KindV1, List};
 use super::ids::Id;
-use super::index::Index;
+use super::index::{Bits, Index};
 use super::keys::{Keys, MasterKey, RecoveryKey, Unlock, random};
 use super::locks::{Locks, Operation};
 use super::nodes::{ListIter, find};
@@ -22,10 +22,11 @@ use super::snapshots::Snapshots;
 use super::storage::{Class, Name, Storage};
 use super::store::Place;
 use super::tree::{Target, Tree};
+use super::uses::Uses;
 use super::warnings::display;
 use super::{
-    BackupOptions, BackupReport, CollectReport, Node, Params, RestoreReport, Snapshot,
-    VerifyReport, backup, content, convert, reconcile, restore,
+    BackupOptions, BackupReport, CollectOptions, CollectReport, Node, Params, RestoreReport,
+    Snapshot, VerifyReport, backup, content, convert, reconcile, restore,
 };
 
 /// Where a node's content or children are.
@@ -53,6 +54,8 @@ pub struct Repository {
     pub(crate) damaged: Mutex<BTreeSet<u32>>,
     pub(crate) locks: Locks,
     pub(crate) catalogue: Catalogue,
+    /// What running backups rely on.
+    pub(crate) uses: Uses,
 }
 
 impl Repository {
@@ -109,6 +112,7 @@ impl Repository {
             damaged: Mutex::default(),
             locks: Locks::default(),
             catalogue: Catalogue::new(state),
+            uses: Uses::default(),
         })
     }
 
@@ -122,8 +126,8 @@ impl Repository {
         &self.storage
     }
 
-    /// What storing chunks needs.
-    pub(crate) fn place(&self) -> Place<'_> {
+    /// What storing chunks needs; chunks found already stored are noted in `used`.
+    pub(crate) fn place<'a>(&'a self, used: &'a Bits) -> Place<'a> {
         Place {
             storage: &*self.storage,
             index: &self.index,
@@ -134,6 +138,7 @@ impl Repository {
                 keys: self.keys.clone(),
             },
             zstd_level: self.header.params.zstd_level,
+            used,
         }
     }
 
@@ -147,9 +152,15 @@ impl Repository {
         Features::allow(self.header.features.write, "back up")?;
         let _running = self.locks.begin(Operation::Backup)?;
         let time = jiff::Timestamp::now();
+        // Until the snapshot is committed.
+        let used = self.uses.begin(&self.index);
         let parent = self.snapshots.newest(&options.name);
+        // Forgotten and collected meanwhile, it could not tell what is unchanged.
+        let _pin = parent
+            .as_ref()
+            .map(|(_, record)| self.locks.pin(record.root.kind.clone()));
         let saved = backup::save(
-            &self.place(),
+            &self.place(&used.bits),
             &self.blocks,
             self.header.chunker,
             tree,
@@ -185,6 +196,11 @@ impl Repository {
         let snapshot = self
             .snapshots
             .commit(&*self.storage, &self.index, id, sealed, record)?;
+        drop(used);
+        // The snapshot does not need it.
+        if let Err(e) = self.index.tidy() {
+            tracing::warn!(error = %e, "the index could not be tidied");
+        }
         Ok(BackupReport {
             snapshot,
             warnings: saved.warnings,
@@ -322,11 +338,12 @@ impl Repository {
         super::verify::verify(self, data, progress)
     }
 
-    /// Frees what no snapshot needs.
-    pub fn collect(&self, progress: &Progress) -> Result<CollectReport> {
+    /// Frees what no snapshot needs. Backups and everything that reads may go
+    /// on; stopped in the middle, what was done stays done.
+    pub fn collect(&self, options: &CollectOptions, progress: &Progress) -> Result<CollectReport> {
         Features::allow(self.header.features.delete, "collect")?;
         let _running = self.locks.begin(Operation::Collect)?;
-        super::collect::collect(self, progress)
+        super::collect::collect(self, options, progress)
     }
 }
 

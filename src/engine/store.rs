@@ -8,7 +8,7 @@ use super::codec::Compressor;
 use super::error::Result;
 use super::format::segment::{BLOCK_MAX, Codec, SegmentKind};
 use super::ids::{Id, IdSet};
-use super::index::Index;
+use super::index::{Bits, Index};
 use super::keys::Keys;
 use super::pack::{Counts, Finished, Packer, Packing, Spare, Stop, packers};
 use super::progress::Progress;
@@ -41,12 +41,12 @@ impl Claims {
     /// Whether the caller is the first and must store the chunk. The shard
     /// stays locked while the index is asked: [`Claims::settle`] runs after the
     /// index has the chunk, so a claim just settled is found there.
-    fn claim(&self, id: &Id, index: &Index) -> Result<bool> {
+    fn claim(&self, id: &Id, index: &Index, used: &Bits) -> Result<bool> {
         let mut shard = self
             .shard(id)
             .lock()
             .unwrap_or_else(PoisonError::into_inner);
-        if shard.contains(id) || index.lookup(id)?.is_some() {
+        if shard.contains(id) || index.rely(id, used)? {
             return Ok(false);
         }
         shard.insert(*id);
@@ -70,6 +70,7 @@ pub(crate) struct Store<'a> {
     data: Packer,
     tree: Packer,
     zstd_level: i32,
+    used: &'a Bits,
     progress: &'a Progress,
     /// What was stored.
     pub counts: Counts,
@@ -81,6 +82,8 @@ pub(crate) struct Place<'a> {
     pub index: &'a Index,
     pub packing: Packing,
     pub zstd_level: i32,
+    /// Where chunks that are there already are noted, so that they stay.
+    pub used: &'a Bits,
 }
 
 impl<'a> Store<'a> {
@@ -101,6 +104,7 @@ impl<'a> Store<'a> {
             data,
             tree,
             zstd_level: place.zstd_level,
+            used: place.used,
             progress,
             counts: Counts::default(),
         };
@@ -158,6 +162,12 @@ impl<'a> Store<'a> {
         Ok(())
     }
 
+    /// Whether a chunk is there and will stay. Everything that takes over the
+    /// id of a chunk or node without storing it must ask this.
+    pub(crate) fn rely(&self, id: &Id) -> Result<bool> {
+        self.index.rely(id, self.used)
+    }
+
     /// One worker's way in.
     pub(crate) fn depositor(&self) -> Result<Depositor<'_>> {
         Ok(Depositor {
@@ -167,6 +177,7 @@ impl<'a> Store<'a> {
             index: self.index,
             keys: &self.keys,
             claims: &self.claims,
+            used: self.used,
             counts: &self.counts,
             progress: self.progress,
         })
@@ -230,6 +241,7 @@ pub(crate) struct Depositor<'s> {
     index: &'s Index,
     keys: &'s Keys,
     claims: &'s Claims,
+    used: &'s Bits,
     counts: &'s Counts,
     progress: &'s Progress,
 }
@@ -238,7 +250,7 @@ impl Depositor<'_> {
     /// Stores a chunk of content unless it is there.
     pub(crate) fn data(&mut self, bytes: &[u8]) -> Result<Id> {
         let id = self.keys.data_id(bytes);
-        if self.claims.claim(&id, self.index)? {
+        if self.claims.claim(&id, self.index, self.used)? {
             let n = bytes.len() as u64;
             self.counts.new_bytes.fetch_add(n, Ordering::Relaxed);
             self.progress.new_bytes.fetch_add(n, Ordering::Relaxed);
@@ -250,7 +262,7 @@ impl Depositor<'_> {
     /// Stores a tree node unless it is there.
     pub(crate) fn node(&mut self, bytes: &[u8]) -> Result<Id> {
         let id = self.keys.tree_id(bytes);
-        if self.claims.claim(&id, self.index)? {
+        if self.claims.claim(&id, self.index, self.used)? {
             self.tree.add(id, bytes, &mut self.compressor)?;
         }
         Ok(id)

@@ -23,6 +23,7 @@ struct State {
     /// Changes since the last sync, in order: a put, or a deletion.
     pending: Vec<(Name, Option<Vec<u8>>)>,
     operations: u64,
+    calls: u64,
     fault: Option<(u64, Fault)>,
     dead: bool,
     capacity: Option<u64>,
@@ -30,9 +31,11 @@ struct State {
     put_bytes: u64,
 }
 
+type Meddling = Box<dyn FnOnce() + Send>;
+
 /// The storage.
 #[derive(Default)]
-pub struct Fake(Mutex<State>);
+pub struct Fake(Mutex<State>, Mutex<Option<(u64, Meddling)>>);
 
 impl Fake {
     pub fn new() -> Self {
@@ -43,6 +46,37 @@ impl Fake {
     pub fn fault_in(&self, n: u64, fault: Fault) {
         let mut s = self.0.lock().unwrap();
         s.fault = Some((s.operations + n, fault));
+    }
+
+    /// Before the `n`th call from now on (0 is the next; reading counts too),
+    /// whoever makes it, `meddling` runs.
+    pub fn meddle_in(&self, n: u64, meddling: impl FnOnce() + Send + 'static) {
+        let at = self.0.lock().unwrap().calls + n;
+        *self.1.lock().unwrap() = Some((at, Box::new(meddling)));
+    }
+
+    /// Whether the meddling has happened; if not, it no longer will.
+    pub fn meddled(&self) -> bool {
+        self.1.lock().unwrap().take().is_none()
+    }
+
+    /// Counts a call and lets somebody meddle before it.
+    fn call(&self) {
+        let now = {
+            let mut s = self.0.lock().unwrap();
+            s.calls += 1;
+            s.calls - 1
+        };
+        let due = {
+            let mut meddling = self.1.lock().unwrap();
+            match &*meddling {
+                Some((at, _)) if *at <= now => meddling.take(),
+                _ => None,
+            }
+        };
+        if let Some((_, meddle)) = due {
+            meddle();
+        }
     }
 
     /// Changing operations so far.
@@ -146,6 +180,7 @@ fn missing(name: &Name) -> Error {
 
 impl Storage for Fake {
     fn put(&self, name: &Name, bytes: &[u8]) -> Result<()> {
+        self.call();
         let mut s = self.0.lock().unwrap();
         s.step()?;
         if let Some(capacity) = s.capacity {
@@ -161,6 +196,7 @@ impl Storage for Fake {
     }
 
     fn get(&self, name: &Name) -> Result<Vec<u8>> {
+        self.call();
         let mut s = self.0.lock().unwrap();
         s.alive()?;
         s.gets += 1;
@@ -168,6 +204,7 @@ impl Storage for Fake {
     }
 
     fn get_range(&self, name: &Name, offset: u64, len: usize) -> Result<Vec<u8>> {
+        self.call();
         let mut s = self.0.lock().unwrap();
         s.alive()?;
         s.gets += 1;
@@ -179,6 +216,7 @@ impl Storage for Fake {
     }
 
     fn list(&self, class: Class) -> Result<Vec<(Name, u64)>> {
+        self.call();
         let s = self.0.lock().unwrap();
         s.alive()?;
         Ok(s.live
@@ -192,6 +230,7 @@ impl Storage for Fake {
     }
 
     fn delete(&self, name: &Name) -> Result<()> {
+        self.call();
         let mut s = self.0.lock().unwrap();
         s.step()?;
         s.live.remove(name);
@@ -200,6 +239,7 @@ impl Storage for Fake {
     }
 
     fn sync(&self) -> Result<()> {
+        self.call();
         let mut s = self.0.lock().unwrap();
         s.step()?;
         s.pending.clear();

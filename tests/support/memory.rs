@@ -208,7 +208,11 @@ struct Watch {
     xattrs: AtomicU64,
     read: AtomicU64,
     trouble: Mutex<HashMap<Vec<u8>, Trouble>>,
+    meddling: Mutex<Option<(usize, Meddling)>>,
 }
+
+/// What happens while a tree is read.
+type Meddling = Box<dyn FnOnce() + Send>;
 
 /// A tree in memory that notes what is read.
 pub struct MemTree {
@@ -231,6 +235,17 @@ impl MemTree {
             .unwrap()
             .insert(name.as_bytes().to_vec(), trouble);
         self
+    }
+
+    /// Before the `n`th file is opened (0 is the first), `meddling` runs.
+    pub fn meddle_at(self, n: usize, meddling: impl FnOnce() + Send + 'static) -> Self {
+        *self.watch.meddling.lock().unwrap() = Some((n, Box::new(meddling)));
+        self
+    }
+
+    /// Whether the meddling has happened.
+    pub fn meddled(&self) -> bool {
+        self.watch.meddling.lock().unwrap().is_none()
     }
 
     /// Names of the files opened.
@@ -309,7 +324,21 @@ impl Folder for MemFolder {
         Ok(self.child(name)?.meta.xattrs.clone())
     }
     fn open(&self, name: &[u8]) -> Result<Box<dyn Input>> {
-        self.watch.opened.lock().unwrap().push(name.to_vec());
+        let now = {
+            let mut opened = self.watch.opened.lock().unwrap();
+            opened.push(name.to_vec());
+            opened.len() - 1
+        };
+        let due = {
+            let mut meddling = self.watch.meddling.lock().unwrap();
+            match &*meddling {
+                Some((at, _)) if *at <= now => meddling.take(),
+                _ => None,
+            }
+        };
+        if let Some((_, meddle)) = due {
+            meddle();
+        }
         let node = self.child(name)?;
         let mut meta = node.meta.clone();
         let mut content = node.content.clone();

@@ -3,9 +3,9 @@
 use super::Shared;
 use crate::engine::blocks::Blocks;
 use crate::engine::error::{Kind, Result};
-use crate::engine::format::tree::{EntryV1, Extent, KindV1, List};
+use crate::engine::format::tree::{EntryV1, Extent, Item, KindV1, List};
 use crate::engine::ids::Id;
-use crate::engine::nodes::ListIter;
+use crate::engine::nodes::{ListIter, read_node};
 
 /// The folder's entries in the previous snapshot, walked in step with the new
 /// listing. If they cannot be read, everything counts as changed.
@@ -69,31 +69,50 @@ impl<'s> Previous<'s> {
     }
 }
 
-/// Whether all content of an unchanged file is still there. It always is,
-/// unless a verification found it damaged: then the file is read again,
-/// which also heals older snapshots.
+/// Whether all that an unchanged entry refers to is still there, and from now
+/// on stays. It is, unless a verification found it damaged or its snapshot was
+/// forgotten and collected meanwhile: then the entry is read again, which also
+/// heals older snapshots.
 pub(super) fn present(shared: &Shared<'_>, entry: &EntryV1) -> Result<bool> {
-    let KindV1::File { extents, .. } = &entry.kind else {
-        return Ok(false);
+    let content = match &entry.kind {
+        KindV1::File { extents, .. } => list(shared, extents, |extent| match extent {
+            Extent::Data { id, .. } => shared.store.rely(id),
+            Extent::Zeros { .. } => Ok(true),
+        })?,
+        _ => true,
     };
-    let there = |e: &Extent| match e {
-        Extent::Data { id, .. } => Ok(shared.blocks.index().lookup(id)?.is_some()),
-        Extent::Zeros { .. } => Ok(true),
+    Ok(content && list(shared, &entry.xattrs, |_| Ok(true))?)
+}
+
+/// The same of a list: its pages, and of its items what `there` says.
+fn list<T: Item>(
+    shared: &Shared<'_>,
+    list: &List<T>,
+    there: impl Fn(&T) -> Result<bool>,
+) -> Result<bool> {
+    let mut pages = match list {
+        List::Items(items) => return all(items, there),
+        List::Pages(pages) => pages.clone(),
     };
-    if let List::Items(items) = extents {
-        for item in items {
-            if !there(item)? {
-                return Ok(false);
-            }
+    while let Some(page) = pages.pop() {
+        if !shared.store.rely(&page.id)? {
+            return Ok(false);
         }
-        return Ok(true);
-    }
-    for item in ListIter::new(shared.blocks, extents.clone()) {
-        match item {
-            Ok(item) if there(&item)? => {}
-            Ok(_) => return Ok(false),
+        match read_node(shared.blocks, &page.id) {
+            Ok(List::Items(items)) if all(&items, &there)? => {}
+            Ok(List::Items(_)) => return Ok(false),
+            Ok(List::Pages(more)) => pages.extend(more),
             Err(e) if matches!(e.kind(), Kind::Corrupt | Kind::Missing) => return Ok(false),
             Err(e) => return Err(e),
+        }
+    }
+    Ok(true)
+}
+
+fn all<T>(items: &[T], there: impl Fn(&T) -> Result<bool>) -> Result<bool> {
+    for item in items {
+        if !there(item)? {
+            return Ok(false);
         }
     }
     Ok(true)

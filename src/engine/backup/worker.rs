@@ -175,6 +175,11 @@ impl<'s> Worker<'s> {
             let mut saved = convert::entry(entry.name.clone(), &entry.meta);
             let mut keep =
                 previous.filter(|old| !self.shared.full && convert::unchanged(old, &entry.meta));
+            if let Some(old) = &keep
+                && !present(self.shared, old)?
+            {
+                keep = None;
+            }
             match &entry.meta.kind {
                 FileType::Folder => {
                     let old = before.last_folder(&entry.name);
@@ -193,11 +198,7 @@ impl<'s> Worker<'s> {
                 }
                 FileType::File { size } => {
                     let size = *size;
-                    let kept = match keep.take() {
-                        Some(kept) if present(self.shared, &kept)? => Some(kept),
-                        _ => None,
-                    };
-                    match kept {
+                    match keep.take() {
                         Some(kept) => {
                             adopt(&mut saved, kept);
                             self.count(size);

@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Mutex, PoisonError};
 
 use super::{Findings, about_data};
 use crate::engine::Repository;
@@ -27,7 +27,7 @@ struct Tools {
 /// Reads every segment with all workers.
 pub(super) fn read_all(
     repository: &Repository,
-    segments: &[Arc<SegmentInfo>],
+    segments: &[u32],
     found: Findings,
     progress: &Progress,
 ) -> Result<Findings> {
@@ -41,11 +41,14 @@ pub(super) fn read_all(
                     zstd: Decompressor::new()?,
                     body: Vec::new(),
                 };
-                while let Some(segment) = segments.get(next.fetch_add(1, Ordering::Relaxed)) {
+                while let Some(number) = segments.get(next.fetch_add(1, Ordering::Relaxed)) {
+                    let Some(segment) = repository.index.segment(*number) else {
+                        continue;
+                    };
                     stop.check()?;
                     progress.check()?;
                     progress.at(&segment.object().to_string());
-                    segment_data(repository, segment, &found, &mut tools)?;
+                    segment_data(repository, &segment, &found, &mut tools)?;
                     progress.files.fetch_add(1, Ordering::Relaxed);
                     progress.bytes.fetch_add(segment.stored, Ordering::Relaxed);
                 }
@@ -234,6 +237,7 @@ fn block_data(
                 *id,
                 Locator {
                     segment: segment.number,
+                    ordinal: Locator::UNPLACED,
                     offset: block.offset,
                     stored: block.stored,
                     at,

@@ -56,11 +56,11 @@ pub(crate) fn verify(
     }
     missing(repository, &mut found)?;
     let snapshots = repository.snapshots.all();
-    let segments = repository.index.segments();
+    let segments = repository.index.numbers();
     let total = segments.len() + snapshots.len();
     progress.files_total.store(total as u64, Ordering::Relaxed);
     if data {
-        let bytes = segments.iter().map(|s| s.stored).sum();
+        let bytes = repository.index.segments().map(|s| s.stored).sum();
         progress.bytes_total.store(bytes, Ordering::Relaxed);
         found = data::read_all(repository, &segments, found, progress)?;
         found = settle(repository, found)?;
