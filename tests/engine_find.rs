@@ -306,7 +306,7 @@ proptest! {
                     b.repository.forget(&snapshot).unwrap();
                 },
                 Step::Collect => {
-                    b.repository.collect(&CollectOptions::default(), &Progress::default()).unwrap();
+                    b.repository.collect(&colca::engine::CollectOptions::default(), &Progress::default()).unwrap();
                 }
                 Step::Update => update(&b),
                 Step::Reopen { state: true } => b = b.reopen(),

@@ -233,7 +233,12 @@ fn after_a_key_change_one_key_opens_all_and_the_old_one_nothing_new() {
     let used = b.repository.change_key(&NEW, &RECOVERY).unwrap_err();
     assert_eq!(used.kind(), Kind::Refused);
     b.repository.forget(&before).unwrap();
-    b.repository.collect(&Progress::default()).unwrap();
+    b.repository
+        .collect(
+            &colca::engine::CollectOptions::default(),
+            &Progress::default(),
+        )
+        .unwrap();
     assert_eq!(b.restore(&after).facts(), root.facts());
     b.verify_clean();
 }
@@ -394,7 +399,13 @@ fn an_unknown_feature_refuses_exactly_its_operation() {
             name == "check"
         );
         assert_eq!(b.restore(&first).facts(), root.facts());
-        assert_eq!(refused(r.collect(&progress).map(drop)), name == "delete");
+        assert_eq!(
+            refused(
+                r.collect(&colca::engine::CollectOptions::default(), &progress)
+                    .map(drop)
+            ),
+            name == "delete"
+        );
         assert_eq!(refused(r.forget(&first)), name == "delete");
     }
 }
