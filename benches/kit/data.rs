@@ -217,6 +217,16 @@ impl Data {
     }
 }
 
+/// Held while a bench runs: two at once would disturb each other's figures and
+/// change each other's sources. An error if another one holds it.
+pub fn lock(out: &Path) -> Result<File, String> {
+    let path = out.join(".lock");
+    let file = File::create(&path).map_err(|e| format!("{}: {e}", path.display()))?;
+    rustix::fs::flock(&file, rustix::fs::FlockOperation::NonBlockingLockExclusive)
+        .map_err(|_| "another bench is running with the same data; wait for it".to_owned())?;
+    Ok(file)
+}
+
 /// Runs `benches/prepare` for one part.
 pub fn prepare(out: &Path, part: &str) -> io::Result<()> {
     let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("benches/prepare");

@@ -6,12 +6,20 @@ use std::ops::Range;
 use std::time::Duration;
 
 use aws_lc_rs::aead::{AES_256_GCM, Aad, LessSafeKey, Nonce, UnboundKey};
+use zstd::zstd_safe::{CParameter, Strategy};
 
 use crate::sample::{self, Sample};
 use crate::timing::{Share, Stage, hot, stage, timed};
 
-/// Compression level and how much a block must save, as in `src/engine`.
-const LEVEL: i32 = 1;
+/// What level 1 stands for and how much a block must save, as in `src/engine/codec.rs`.
+const LEVEL_1: [CParameter; 6] = [
+    CParameter::WindowLog(20),
+    CParameter::Strategy(Strategy::ZSTD_dfast),
+    CParameter::HashLog(16),
+    CParameter::ChainLog(14),
+    CParameter::MinMatch(6),
+    CParameter::SearchLog(1),
+];
 const WORTH: usize = 32;
 const KEY: [u8; 32] = [7; 32];
 
@@ -142,7 +150,10 @@ fn pack<'a>(
 pub fn compress(sample: &Sample, threads: usize) -> io::Result<(Stage, Stored)> {
     let parts = Sample::parts(&sample.blocks);
     let fresh = || -> io::Result<_> {
-        let zstd = zstd::bulk::Compressor::new(LEVEL)?;
+        let mut zstd = zstd::bulk::Compressor::new(1)?;
+        for parameter in LEVEL_1 {
+            zstd.set_parameter(parameter)?;
+        }
         Ok((zstd, false, vec![0u8; 1 << 20]))
     };
     let mut stored = Stored {

@@ -71,6 +71,7 @@ fn run(arguments: Arguments) -> Result<(), String> {
     }
     fs::create_dir_all(&arguments.out).map_err(say)?;
     let out = fs::canonicalize(&arguments.out).map_err(say)?;
+    let _lock = kit::data::lock(&out)?;
     let programs = Programs {
         colca: env!("CARGO_BIN_EXE_colca").into(),
         peers: out.join("peers"),

@@ -11,11 +11,10 @@ use mincdc::{Cdc as _, MinCdcHash4};
 
 use crate::kit::trees;
 
-/// The settings of `src/engine`: chunk sizes, what shares a block, block size.
+/// The settings of `src/engine`: chunk sizes, and how large a block becomes.
 pub const CHUNK_MIN: usize = 128 << 10;
 pub const CHUNK_MAX: usize = 384 << 10;
-const SMALL: usize = 64 << 10;
-const BLOCK: usize = 512 << 10;
+const BLOCK: usize = 1 << 20;
 
 /// At least so many bytes are sampled, unless there are fewer.
 const ENOUGH: u64 = 256 << 20;
@@ -96,7 +95,7 @@ impl Sample {
             }
             sample.folders.push(folder);
         }
-        sample.close_block();
+        sample.close_block(sample.bytes.len());
         sample.times = whole as f64 / sample.bytes.len().max(1) as f64;
         Ok(sample)
     }
@@ -110,24 +109,16 @@ impl Sample {
         let mut at = from;
         while at < self.bytes.len() {
             let n = cut(&self.bytes[at..]);
-            // Large chunks are blocks of their own, small ones share.
-            if n >= SMALL || at + n - self.blocks.last().copied().unwrap_or(0) > BLOCK {
-                self.close_block_at(at);
+            if at + n - self.blocks.last().copied().unwrap_or(0) > BLOCK {
+                self.close_block(at);
             }
             at += n;
             self.chunks.push(at);
-            if n >= SMALL {
-                self.close_block_at(at);
-            }
         }
         Ok(size)
     }
 
-    fn close_block(&mut self) {
-        self.close_block_at(self.bytes.len());
-    }
-
-    fn close_block_at(&mut self, at: usize) {
+    fn close_block(&mut self, at: usize) {
         if self.blocks.last().copied().unwrap_or(0) < at {
             self.blocks.push(at);
         }

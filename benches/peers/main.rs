@@ -70,6 +70,7 @@ fn run(arguments: Arguments) -> Result<bool, String> {
     let say = |e: std::io::Error| e.to_string();
     fs::create_dir_all(&arguments.out).map_err(say)?;
     let out = fs::canonicalize(&arguments.out).map_err(say)?;
+    let _lock = kit::data::lock(&out)?;
     let whole = arguments.sets.is_empty() && arguments.engines.is_empty();
     let sets = or_all(arguments.sets, &SETS);
     let engines = or_all(arguments.engines, &engines::ALL);
