@@ -202,13 +202,15 @@ pub enum Trouble {
     Unlistable,
 }
 
+type Meddling = Box<dyn FnOnce() + Send>;
+
 #[derive(Default)]
 struct Watch {
     opened: Mutex<Vec<Vec<u8>>>,
     xattrs: AtomicU64,
     read: AtomicU64,
     trouble: Mutex<HashMap<Vec<u8>, Trouble>>,
-    meddling: Mutex<Option<(usize, Box<dyn FnOnce() + Send>)>>,
+    meddling: Mutex<Option<(usize, Meddling)>>,
 }
 
 /// A tree in memory that notes what is read.
