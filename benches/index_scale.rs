@@ -165,8 +165,8 @@ fn main() {
     );
     println!("|---|---|---|---|---|---|---|---|---|---|---|---|---|---|");
     for millions in sizes {
-        // Here, not in /tmp, which may be memory.
-        let folder = tempfile::tempdir_in(".").unwrap();
+        // Not in /tmp, which may be memory.
+        let folder = tempfile::tempdir_in("target").unwrap();
         runs(millions, folder.path());
         if millions <= REDB_LARGEST {
             redb(millions, folder.path());

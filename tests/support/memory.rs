@@ -202,6 +202,8 @@ pub enum Trouble {
     Unlistable,
 }
 
+type Meddling = Box<dyn FnOnce() + Send>;
+
 #[derive(Default)]
 struct Watch {
     opened: Mutex<Vec<Vec<u8>>>,
@@ -210,9 +212,6 @@ struct Watch {
     trouble: Mutex<HashMap<Vec<u8>, Trouble>>,
     meddling: Mutex<Option<(usize, Meddling)>>,
 }
-
-/// What happens while a tree is read.
-type Meddling = Box<dyn FnOnce() + Send>;
 
 /// A tree in memory that notes what is read.
 pub struct MemTree {
