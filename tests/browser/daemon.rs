@@ -63,7 +63,7 @@ impl Daemon {
     }
 }
 
-/// Lets the daemon run only a tenth of the time while this lives, so that what
+/// Lets the daemon run only a twenty-fifth of the time while this lives, so that what
 /// a person could see of a job can be seen however fast the machine is.
 pub struct Slowed {
     stop: Arc<AtomicBool>,
@@ -79,9 +79,9 @@ impl Daemon {
         let brake = std::thread::spawn(move || {
             while !stopping.load(Ordering::Relaxed) {
                 kill(pid, Signal::SIGSTOP).unwrap();
-                std::thread::sleep(Duration::from_millis(180));
+                std::thread::sleep(Duration::from_millis(240));
                 kill(pid, Signal::SIGCONT).unwrap();
-                std::thread::sleep(Duration::from_millis(20));
+                std::thread::sleep(Duration::from_millis(10));
             }
         });
         Slowed {

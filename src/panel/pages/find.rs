@@ -72,7 +72,8 @@ pub(super) fn form(l: Language, text: &str, names: &[String], source: Option<&st
             div.actions {
                 input #text type="text" name="text" value=(text) required maxlength="255" autocomplete="off" aria-describedby="text-hint";
                 @if names.len() > 1 {
-                    select.filter name="source" aria-label=(l.t("col-source")) {
+                    label.hidden-text for="find-source" { (l.t("col-source")) }
+                    select.filter #find-source name="source" {
                         option value="" { (l.t("find-everywhere")) }
                         @for name in names { option selected[source == Some(name)] { (name) } }
                     }
