@@ -27,7 +27,8 @@ lint: ## Formatting, clippy, shell scripts
 	$(call say,Formatting and lints)
 	cargo fmt --check
 	cargo clippy --release --all-targets --quiet -- -D warnings
-	shellcheck .ci/run .ci/setup $$(grep -rlE '^#!.*\b(ba)?sh' image buildroot fuzz 2>/dev/null || true)
+	cargo metadata --locked --format-version 1 --manifest-path fuzz/Cargo.toml >/dev/null
+	shellcheck .ci/run .ci/setup $$(grep -rlE '^#!.*\b(ba)?sh' image buildroot benches fuzz 2>/dev/null || true)
 
 build: ## The binary
 	$(call say,Building the binary)
