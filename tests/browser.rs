@@ -101,7 +101,7 @@ async fn watch(chrome: &Chrome, css: &str, name: &str) -> BTreeSet<String> {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn first_day_with_the_box() {
-    let (daemon, data) = (Daemon::start(), Data::new(768));
+    let (daemon, data) = (Daemon::start(), Data::new(256));
     let chrome = Chrome::start(&daemon.base, "es-PE", true).await;
     let mut audit = Audit::default();
     let provider_folder = tempfile::tempdir().unwrap();
@@ -205,7 +205,7 @@ async fn first_day_with_the_box() {
 
     // Back up, and watch it happen.
     chrome.open("/sources").await;
-    let slowed = daemon.slowed();
+    let slowed = data.slowed();
     chrome.press("Respaldar ahora").await;
     chrome.says("Velocidad").await;
     let job = chrome.path().await;
@@ -300,7 +300,7 @@ async fn first_day_with_the_box() {
     // Stop a job; verify; a provider that cannot be reached.
     chrome.open("/sources/archivos-sede").await;
     chrome.click("input[name='full'][value='yes']").await;
-    let slowed = daemon.slowed();
+    let slowed = data.slowed();
     chrome.click("#contenido form button").await;
     chrome.press("Detener").await;
     chrome.says("Detenido").await;
@@ -539,7 +539,7 @@ async fn first_day_without_javascript() {
     chrome.click("main form button").await;
     chrome.arrives("/").await;
     add_local(&chrome, "archivos-sede", &data).await;
-    let slowed = daemon.slowed();
+    let slowed = data.slowed();
     chrome.click("#contenido form button").await;
     // Nothing is pressed from here on: the page comes to its end alone.
     let seen = watch(&chrome, "#bytes", "70-job-running-without-javascript").await;

@@ -2,6 +2,7 @@
 
 use std::io::{BufRead, BufReader};
 use std::net::TcpListener;
+use std::os::fd::AsFd;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::Arc;
@@ -9,8 +10,10 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
-use nix::sys::signal::{Signal, kill};
-use nix::unistd::Pid;
+use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
+use nix::sys::fanotify::{
+    EventFFlags, Fanotify, FanotifyResponse, InitFlags, MarkFlags, MaskFlags, Response,
+};
 
 /// A running daemon; ends with the test, also when it panics.
 pub struct Daemon {
@@ -60,43 +63,6 @@ impl Daemon {
     /// The folder that stands for a disk.
     pub fn disk(&self, number: u32) -> PathBuf {
         self.folder.path().join(format!("disks/disk{number}"))
-    }
-}
-
-/// Lets the daemon run only a twenty-fifth of the time while this lives, so that what
-/// a person could see of a job can be seen however fast the machine is.
-pub struct Slowed {
-    stop: Arc<AtomicBool>,
-    brake: Option<JoinHandle<()>>,
-}
-
-impl Daemon {
-    /// Slows the daemon down until the answer is dropped.
-    pub fn slowed(&self) -> Slowed {
-        let pid = Pid::from_raw(self.child.id().try_into().unwrap());
-        let stop = Arc::new(AtomicBool::new(false));
-        let stopping = Arc::clone(&stop);
-        let brake = std::thread::spawn(move || {
-            while !stopping.load(Ordering::Relaxed) {
-                kill(pid, Signal::SIGSTOP).unwrap();
-                std::thread::sleep(Duration::from_millis(240));
-                kill(pid, Signal::SIGCONT).unwrap();
-                std::thread::sleep(Duration::from_millis(10));
-            }
-        });
-        Slowed {
-            stop,
-            brake: Some(brake),
-        }
-    }
-}
-
-impl Drop for Slowed {
-    fn drop(&mut self) {
-        self.stop.store(true, Ordering::Relaxed);
-        if let Some(brake) = self.brake.take() {
-            let _ = brake.join();
-        }
     }
 }
 
@@ -174,7 +140,59 @@ impl Data {
         self.folder.path()
     }
 
+    /// From here on the large files come slowly, a read every 20 ms, so that what a
+    /// person could see of a job can be seen however fast the machine is. Needs root.
+    pub fn slowed(&self) -> Slowed {
+        let gate = Fanotify::init(
+            InitFlags::FAN_CLASS_CONTENT | InitFlags::FAN_CLOEXEC | InitFlags::FAN_NONBLOCK,
+            EventFFlags::O_RDONLY | EventFFlags::O_CLOEXEC,
+        )
+        .unwrap();
+        gate.mark(
+            MarkFlags::FAN_MARK_ADD,
+            MaskFlags::FAN_ACCESS_PERM | MaskFlags::FAN_EVENT_ON_CHILD,
+            nix::fcntl::AT_FDCWD,
+            Some(&self.file("imágenes")),
+        )
+        .unwrap();
+        let stop = Arc::new(AtomicBool::new(false));
+        let stopping = Arc::clone(&stop);
+        let brake = std::thread::spawn(move || {
+            while !stopping.load(Ordering::Relaxed) {
+                let mut ready = [PollFd::new(gate.as_fd(), PollFlags::POLLIN)];
+                if poll(&mut ready, PollTimeout::from(100_u8)).unwrap() == 0 {
+                    continue;
+                }
+                for event in gate.read_events().unwrap() {
+                    std::thread::sleep(Duration::from_millis(20));
+                    let file = event.fd().expect("a permission event has a file");
+                    gate.write_response(FanotifyResponse::new(file, Response::FAN_ALLOW))
+                        .unwrap();
+                }
+            }
+        });
+        Slowed {
+            stop,
+            brake: Some(brake),
+        }
+    }
+
     pub fn file(&self, path: &str) -> PathBuf {
         self.path().join(path)
+    }
+}
+
+/// Lets the reads of [`Data`] go on at full speed when it goes.
+pub struct Slowed {
+    stop: Arc<AtomicBool>,
+    brake: Option<JoinHandle<()>>,
+}
+
+impl Drop for Slowed {
+    fn drop(&mut self) {
+        self.stop.store(true, Ordering::Relaxed);
+        if let Some(brake) = self.brake.take() {
+            let _ = brake.join();
+        }
     }
 }
