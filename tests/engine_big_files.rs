@@ -9,7 +9,7 @@ use std::ops::Range;
 use std::os::unix::fs::{FileExt, MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
-use colca::engine::tree::{Entry, Folder, Input, Meta, Tree};
+use colca::engine::tree::{Examined, Folder, Input, Meta, Names, Tree};
 use colca::engine::{BackupOptions, BackupReport, Error, Kind, Params, Progress, Result};
 use colca::sources::{local_target, local_tree};
 use support::fake::Fake;
@@ -52,8 +52,11 @@ impl Folder for MeddledFolder {
     fn meta(&self) -> Result<Meta> {
         self.inner.meta()
     }
-    fn entries(&self) -> Result<Vec<Result<Entry, (Vec<u8>, Error)>>> {
-        self.inner.entries()
+    fn names(&self) -> Result<Names> {
+        self.inner.names()
+    }
+    fn examine(&self, names: &Names, which: Range<usize>) -> Result<Vec<Examined>> {
+        self.inner.examine(names, which)
     }
     fn xattrs(&self, name: &[u8]) -> Result<BTreeMap<Vec<u8>, Vec<u8>>> {
         self.inner.xattrs(name)

@@ -2,8 +2,9 @@
 //! files, at most a million, and the others a hundred to a folder.
 
 use std::collections::BTreeMap;
+use std::ops::Range;
 
-use colca::engine::tree::{Entry, FileType, Folder, Input, Meta, Time, Tree};
+use colca::engine::tree::{Entry, Examined, FileType, Folder, Input, Meta, Names, Time, Tree};
 use colca::engine::{Error, Kind, Result};
 
 /// The largest folder.
@@ -57,7 +58,7 @@ impl Shape {
         Made(self)
     }
 
-    fn file(self, n: u64) -> Entry {
+    fn file_name(self, n: u64) -> Vec<u8> {
         const FIRST: [&str; 8] = [
             "Informe",
             "Oficio",
@@ -81,8 +82,7 @@ impl Shape {
         const THIRD: [&str; 4] = ["docx", "pdf", "xlsx", "jpg"];
         let mut random = Random(n);
         let mut pick = |words: &[&'static str]| words[random.below(words.len() as u64) as usize];
-        let name = format!("{} {} {n}.{}", pick(&FIRST), pick(&SECOND), pick(&THIRD));
-        self.entry(name.into_bytes(), n)
+        format!("{} {} {n}.{}", pick(&FIRST), pick(&SECOND), pick(&THIRD)).into_bytes()
     }
 
     /// No content, so that only names and metadata are measured.
@@ -180,35 +180,43 @@ impl Folder for Made_ {
         Ok(folder_meta(1))
     }
 
-    fn entries(&self) -> Result<Vec<Result<Entry, (Vec<u8>, Error)>>> {
+    fn names(&self) -> Result<Names> {
         let shape = self.shape;
-        let folder = |name: Vec<u8>, n: u64| Entry {
-            name,
-            meta: folder_meta(n),
-        };
-        let subs = shape.folders();
-        Ok(match self.place {
-            Place::Top => (0..subs.div_ceil(100))
-                .map(|n| folder(group(n), 10 + n))
-                .chain([folder(HUGE.to_vec(), 3)])
-                .map(Ok)
-                .collect(),
-            Place::Group(g) => (g * 100..subs.min(g * 100 + 100))
-                .map(|n| Ok(folder(sub(n), 1 << 40 | n)))
-                .collect(),
+        let mut names = Names::default();
+        let mut push = |name: &[u8], n: u64| names.push(name, &n.to_le_bytes());
+        let (subs, rest) = (shape.folders(), shape.files - shape.huge());
+        match self.place {
+            Place::Top => {
+                (0..subs.div_ceil(100)).for_each(|n| push(&group(n), 10 + n));
+                push(HUGE, 3);
+            }
+            Place::Group(g) => {
+                (g * 100..subs.min(g * 100 + 100)).for_each(|n| push(&sub(n), 1 << 40 | n));
+            }
             Place::Sub(s) => {
-                let rest = shape.files - shape.huge();
-                (s * PER_FOLDER..rest.min((s + 1) * PER_FOLDER))
-                    .map(|n| Ok(shape.file(n)))
-                    .collect()
+                let files = s * PER_FOLDER..rest.min((s + 1) * PER_FOLDER);
+                files.for_each(|n| push(&shape.file_name(n), n));
             }
             Place::Huge => {
-                let first = shape.files - shape.huge();
-                (0..shape.huge())
-                    .map(|n| Ok(shape.entry(shape.huge_name(n), first + n)))
-                    .collect()
+                (0..shape.huge()).for_each(|n| push(&shape.huge_name(n), rest + n));
             }
-        })
+        }
+        Ok(names)
+    }
+
+    fn examine(&self, names: &Names, which: Range<usize>) -> Result<Vec<Examined>> {
+        let entry = |(name, note): (&[u8], &[u8])| {
+            let n = u64::from_le_bytes(note.try_into().unwrap());
+            let name = name.to_vec();
+            Ok(match self.place {
+                Place::Top | Place::Group(_) => Entry {
+                    name,
+                    meta: folder_meta(n),
+                },
+                Place::Sub(_) | Place::Huge => self.shape.entry(name, n),
+            })
+        };
+        Ok(names.range(which).map(entry).collect())
     }
 
     fn xattrs(&self, _: &[u8]) -> Result<BTreeMap<Vec<u8>, Vec<u8>>> {

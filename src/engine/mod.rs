@@ -24,6 +24,7 @@ mod ids;
 mod index;
 mod keys;
 mod locks;
+mod names;
 mod nodes;
 mod pack;
 pub mod progress;

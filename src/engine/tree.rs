@@ -6,10 +6,12 @@
 //! later, more.
 
 use std::collections::BTreeMap;
+use std::ops::Range;
 
 use serde::{Deserialize, Serialize};
 
-use super::error::Result;
+use super::error::{Error, Result};
+pub use super::names::Names;
 
 /// A point in time with nanoseconds, as file systems keep it; before 1970 `secs` is negative.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
@@ -97,6 +99,9 @@ pub struct Entry {
     pub meta: Meta,
 }
 
+/// An entry of a folder, or its name and why it cannot be examined.
+pub type Examined = Result<Entry, (Vec<u8>, Error)>;
+
 /// A tree of files to back up. Shared by the engine's worker threads.
 pub trait Tree: Send + Sync {
     /// Opens the top folder. A source that has vanished is `Missing`, an
@@ -119,10 +124,22 @@ pub trait Folder: Send + Sync {
     /// The folder's own metadata, xattrs included.
     fn meta(&self) -> Result<Meta>;
 
-    /// What is in it, in any order. An entry that cannot be examined is given
-    /// as its name and error, so that the rest is still saved.
-    #[allow(clippy::type_complexity)]
-    fn entries(&self) -> Result<Vec<Result<Entry, (Vec<u8>, super::error::Error)>>>;
+    /// The names of what is in it, in any order. What the listing tells beyond
+    /// the names, and [`Folder::examine`] would have to ask for again, goes into
+    /// the notes.
+    fn names(&self) -> Result<Names>;
+
+    /// Examines a range of its names. An entry that cannot be examined is given
+    /// as its name and error, so that the rest is still saved; one that has
+    /// vanished meanwhile is left out. The engine asks for a few thousand at a
+    /// time, from several threads.
+    fn examine(&self, names: &Names, which: Range<usize>) -> Result<Vec<Examined>>;
+
+    /// All that is in it, where it is known to be little.
+    fn entries(&self) -> Result<Vec<Examined>> {
+        let names = self.names()?;
+        self.examine(&names, 0..names.len())
+    }
 
     /// Extended attributes of one entry (not following links).
     fn xattrs(&self, name: &[u8]) -> Result<BTreeMap<Vec<u8>, Vec<u8>>>;
@@ -138,7 +155,7 @@ pub trait Folder: Send + Sync {
         &self,
         name: &[u8],
         meta: &Meta,
-        part: std::ops::Range<u64>,
+        part: Range<u64>,
     ) -> Result<Option<Box<dyn Input>>> {
         let _ = (name, meta, part);
         Ok(None)

@@ -1,10 +1,13 @@
 //! Trees to back up and targets to restore to, in memory.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::ops::Range;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 
-use colca::engine::tree::{Entry, FileType, Folder, Input, Meta, Output, Target, Time, Tree};
+use colca::engine::tree::{
+    Entry, Examined, FileType, Folder, Input, Meta, Names, Output, Target, Time, Tree,
+};
 use colca::engine::{Error, Kind, Result};
 
 /// A piece of a file.
@@ -298,13 +301,15 @@ impl Folder for MemFolder {
     fn meta(&self) -> Result<Meta> {
         Ok(self.node.meta.clone())
     }
-    fn entries(&self) -> Result<Vec<Result<Entry, (Vec<u8>, Error)>>> {
+    fn names(&self) -> Result<Names> {
         // Backwards, because no order is promised.
-        Ok(self
-            .node
-            .children
-            .iter()
-            .rev()
+        let names = self.node.children.keys().rev();
+        Ok(names.map(Vec::as_slice).collect())
+    }
+    fn examine(&self, names: &Names, which: Range<usize>) -> Result<Vec<Examined>> {
+        Ok(names
+            .range(which)
+            .filter_map(|(name, _)| self.node.children.get_key_value(name))
             .map(|(name, node)| {
                 if self.trouble(name) == Some(Trouble::Unlistable) {
                     return Err((name.clone(), Error::new(Kind::Refused, "not allowed")));

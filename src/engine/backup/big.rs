@@ -10,7 +10,7 @@ use std::ops::Range;
 use std::sync::atomic::AtomicUsize;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use super::folder::FolderState;
+use super::folder::Window;
 use super::reader::Extents;
 use crate::engine::error::{Error, Result};
 use crate::engine::format::tree::{EntryV1, Extent, KindV1};
@@ -35,8 +35,8 @@ struct State {
 
 /// A big file in work.
 pub(super) struct Big {
-    pub folder: Arc<FolderState>,
-    /// Its place in the folder.
+    pub window: Arc<Window>,
+    /// Its place in the window.
     pub at: usize,
     pub entry: Entry,
     saved: EntryV1,
@@ -47,9 +47,9 @@ pub(super) struct Big {
 
 impl Big {
     /// `saved` has everything but content and attributes.
-    pub(super) fn new(folder: Arc<FolderState>, at: usize, entry: Entry, saved: EntryV1) -> Self {
+    pub(super) fn new(window: Arc<Window>, at: usize, entry: Entry, saved: EntryV1) -> Self {
         Self {
-            folder,
+            window,
             at,
             entry,
             saved,

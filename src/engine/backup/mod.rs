@@ -1,9 +1,10 @@
 //! Backing up a tree.
 //!
-//! Workers share one stack of jobs: list a folder, or save some files of it.
+//! Workers share one stack of jobs: list a folder, examine a window of its names,
+//! or save some files of it.
 //! The stack is last in, first out, so the tree is walked in depth and the
 //! folders in work at once are about as many as the tree is deep. Whoever
-//! ends the last job of a folder writes its node and reports to the folder
+//! ends the last window of a folder writes its node and reports to the folder
 //! above; the node of the top ends the walk. A worker carries a file from
 //! reading to sealing by itself, while its bytes are in the processor's cache.
 
@@ -11,6 +12,7 @@ mod attributes;
 mod big;
 mod folder;
 mod links;
+mod list;
 mod previous;
 mod queue;
 mod reader;

@@ -16,8 +16,9 @@ pub(super) struct Previous<'s> {
 }
 
 impl<'s> Previous<'s> {
-    pub(super) fn new(shared: &'s Shared<'s>, old: Option<Id>) -> Self {
-        let iter = old.and_then(|id| ListIter::node(shared.blocks, &id).ok());
+    /// Begins with the first name after `after`.
+    pub(super) fn new(shared: &'s Shared<'s>, old: Option<Id>, after: Option<&[u8]>) -> Self {
+        let iter = old.and_then(|id| ListIter::after(shared.blocks, &id, after).ok());
         let mut this = Self {
             iter,
             next: None,

@@ -15,7 +15,7 @@ use rustix::fs::{Dir, Mode, OFlags};
 use rustix::io::Errno;
 
 use super::{Attributed, absolute, device, examine, failed, meta, type_of};
-use crate::engine::tree::{Entry, FileType, Folder, Input, Meta, Tree};
+use crate::engine::tree::{Entry, Examined, FileType, Folder, Input, Meta, Names, Tree};
 use crate::engine::{Error, Kind, Result};
 
 /// The folder and all below it, opened anew for each backup.
@@ -129,9 +129,10 @@ impl Folder for LocalFolder {
         Ok(meta)
     }
 
-    fn entries(&self) -> Result<Vec<Result<Entry, (Vec<u8>, Error)>>> {
+    fn names(&self) -> Result<Names> {
+        let mut names = Names::default();
         if self.elsewhere {
-            return Ok(Vec::new());
+            return Ok(names);
         }
         let reading = |e| failed(format!("listing {}", self.path.display()), e);
         // A deleted folder lists as empty, which must not pass for an empty source.
@@ -141,23 +142,31 @@ impl Folder for LocalFolder {
                 format!("{} was deleted while it was read", self.path.display()),
             ));
         }
-        let mut names = Vec::new();
         let again = self.open_at(b".", OFlags::DIRECTORY)?;
         for item in Dir::new(again).map_err(reading)? {
             let item = item.map_err(reading)?;
             let name = item.file_name().to_bytes();
             if name != b"." && name != b".." {
-                names.push((item.ino(), name.to_vec()));
+                names.push(name, &item.ino().to_le_bytes());
             }
         }
+        Ok(names)
+    }
+
+    fn examine(&self, names: &Names, which: Range<usize>) -> Result<Vec<Examined>> {
         // Inode order is close to disk order, which spares a spinning disk its seeks.
+        let inode = |note: &[u8]| note.try_into().map_or(0, u64::from_le_bytes);
+        let mut names: Vec<_> = names
+            .range(which)
+            .map(|(name, note)| (inode(note), name))
+            .collect();
         names.sort_unstable();
         Ok(names
             .into_iter()
-            .filter_map(|(_, name)| match self.entry(&name) {
+            .filter_map(|(_, name)| match self.entry(name) {
                 Ok(Some(entry)) => Some(Ok(entry)),
                 Ok(None) => None,
-                Err(e) => Some(Err((name, e))),
+                Err(e) => Some(Err((name.to_vec(), e))),
             })
             .collect())
     }

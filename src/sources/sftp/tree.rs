@@ -1,6 +1,7 @@
 //! A folder on a file server as a [`Tree`].
 
 use std::collections::{BTreeMap, VecDeque};
+use std::ops::Range;
 use std::sync::Arc;
 
 use super::super::SftpConfig;
@@ -9,7 +10,7 @@ use super::input::open_input;
 use super::lane::{Asked, Lane};
 use super::wire::{Attrs, Fault, Frame, Packet, code, kind};
 use super::{S_IFDIR, S_IFLNK, S_IFMT, join, meta, show};
-use crate::engine::tree::{Entry, FileType, Folder, Input, Meta, Tree};
+use crate::engine::tree::{Entry, Examined, FileType, Folder, Input, Meta, Names, Tree};
 use crate::engine::{Error, Kind, Result};
 
 /// Requests about single entries under way at once while a folder is listed.
@@ -117,17 +118,23 @@ impl SftpFolder {
         Ok(answers)
     }
 
-    fn list(&self, lane: &Lane) -> Result<Vec<(Vec<u8>, Attrs)>, Fault> {
+    fn list(&self, lane: &Lane) -> Result<Names, Fault> {
         let handle = lane
             .ask(Packet::new(kind::OPENDIR).bytes(&self.path))?
             .handle()?;
-        let mut all = Vec::new();
+        let mut all = Names::default();
         let listed = loop {
             match lane
                 .ask(Packet::new(kind::READDIR).bytes(&handle))
                 .and_then(|f| f.names())
             {
-                Ok(Some(names)) => all.extend(names),
+                Ok(Some(names)) => {
+                    for (name, attrs) in names {
+                        if name != b"." && name != b".." {
+                            all.push(&name, &attrs.note());
+                        }
+                    }
+                }
                 Ok(None) => break Ok(all),
                 Err(fault) => break Err(fault),
             }
@@ -137,10 +144,16 @@ impl SftpFolder {
     }
 
     /// The entries, each with its attributes and, for a link, its target.
-    #[allow(clippy::type_complexity)]
-    fn read(&self, lane: &Lane) -> Result<Vec<Result<Entry, (Vec<u8>, Error)>>, Fault> {
-        let mut found = self.list(lane)?;
-        found.retain(|(name, _)| name != b"." && name != b"..");
+    fn read(
+        &self,
+        lane: &Lane,
+        names: &Names,
+        which: Range<usize>,
+    ) -> Result<Vec<Examined>, Fault> {
+        let mut found = Vec::with_capacity(which.len());
+        for (name, note) in names.range(which) {
+            found.push((name.to_vec(), Attrs::from_note(note)?));
+        }
         // Most servers give the attributes with the names; the others are asked.
         let is_unknown = |a: &Attrs| a.permissions.is_none() || a.times.is_none();
         let unknown: Vec<_> = found
@@ -191,12 +204,7 @@ impl SftpFolder {
             .collect())
     }
 
-    fn entry(
-        &self,
-        name: Vec<u8>,
-        attrs: &Attrs,
-        target: Option<Vec<u8>>,
-    ) -> Result<Entry, (Vec<u8>, Error)> {
+    fn entry(&self, name: Vec<u8>, attrs: &Attrs, target: Option<Vec<u8>>) -> Examined {
         match meta(attrs) {
             Ok(mut meta) => {
                 if let (FileType::Symlink { target: t }, Some(target)) = (&mut meta.kind, target) {
@@ -225,10 +233,16 @@ impl Folder for SftpFolder {
         })
     }
 
-    fn entries(&self) -> Result<Vec<Result<Entry, (Vec<u8>, Error)>>> {
+    fn names(&self) -> Result<Names> {
         self.client
-            .on_lane(|lane| self.read(lane))
+            .on_lane(|lane| self.list(lane))
             .map_err(self.failed("listing", &self.path))
+    }
+
+    fn examine(&self, names: &Names, which: Range<usize>) -> Result<Vec<Examined>> {
+        self.client
+            .on_lane(|lane| self.read(lane, names, which.clone()))
+            .map_err(self.failed("examining what is in", &self.path))
     }
 
     fn xattrs(&self, _: &[u8]) -> Result<BTreeMap<Vec<u8>, Vec<u8>>> {

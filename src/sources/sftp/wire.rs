@@ -183,6 +183,18 @@ pub(super) struct Attrs {
     pub times: Option<(u32, u32)>,
 }
 
+impl Attrs {
+    /// As bytes, in the form they have on the wire.
+    pub fn note(&self) -> Vec<u8> {
+        Packet(Vec::new()).attrs(self).0
+    }
+
+    /// From [`Attrs::note`].
+    pub fn from_note(note: &[u8]) -> Result<Self, Fault> {
+        Fields(note).attrs()
+    }
+}
+
 /// Reads the fields of a packet one after the other.
 struct Fields<'a>(&'a [u8]);
 
