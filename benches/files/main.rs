@@ -14,7 +14,8 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use colca::engine::{
-    BackupOptions, MasterKey, Params, Progress, Query, RecoveryKey, Repository, Snapshot,
+    BackupOptions, CollectOptions, MasterKey, Params, Progress, Query, RecoveryKey, Repository,
+    Snapshot,
 };
 use colca::provider::Folder;
 use tree::Shape;
@@ -22,7 +23,7 @@ use tree::Shape;
 const MASTER: MasterKey = MasterKey([7; 32]);
 
 /// Each is run by a process of its own, so that its peak of memory is its own.
-const PHASES: [(&str, Phase); 7] = [
+const PHASES: [(&str, Phase); 10] = [
     ("make", make),
     ("read-in", read_in),
     ("change", change),
@@ -30,6 +31,9 @@ const PHASES: [(&str, Phase); 7] = [
     ("compare", compare),
     ("browse", browse),
     ("find", find),
+    ("verify", verify),
+    ("restore", restore),
+    ("collect", collect),
 ];
 
 type Phase = fn(&Path, Shape) -> Rows;
@@ -275,6 +279,38 @@ fn find(folder: &Path, shape: Shape) -> Rows {
     ];
     let rows = rows.into_iter().map(|(what, figure)| (what.into(), figure));
     rows.chain([peak()]).collect()
+}
+
+fn verify(folder: &Path, _: Shape) -> Rows {
+    let repository = open(folder);
+    let took = time(|| {
+        let report = repository.verify(false, &Progress::default()).unwrap();
+        assert_eq!(report.errors, Vec::<String>::new());
+    });
+    vec![("verifying both trees".into(), took), peak()]
+}
+
+fn restore(folder: &Path, shape: Shape) -> Rows {
+    let repository = open(folder);
+    let (old, _) = snapshots(&repository);
+    let took = time(|| {
+        let report = repository
+            .restore(&old, &[], &tree::Nowhere, &Progress::default())
+            .unwrap();
+        assert!(report.files >= shape.files && report.warnings.is_empty());
+    });
+    vec![("restoring one to nowhere".into(), took), peak()]
+}
+
+fn collect(folder: &Path, _: Shape) -> Rows {
+    let repository = open(folder);
+    let (old, _) = snapshots(&repository);
+    repository.forget(&old).unwrap();
+    let took = time(|| {
+        let options = CollectOptions::default();
+        repository.collect(&options, &Progress::default()).unwrap();
+    });
+    vec![("collecting after one is forgotten".into(), took), peak()]
 }
 
 /// Time on the clock, and of all processor cores together: what does not

@@ -4,7 +4,9 @@
 use std::collections::BTreeMap;
 use std::ops::Range;
 
-use colca::engine::tree::{Entry, Examined, FileType, Folder, Input, Meta, Names, Time, Tree};
+use colca::engine::tree::{
+    Entry, Examined, FileType, Folder, Input, Meta, Names, Output, Target, Time, Tree,
+};
 use colca::engine::{Error, Kind, Result};
 
 /// The largest folder.
@@ -142,20 +144,57 @@ enum Place {
     Sub(u64),
 }
 
+/// A target that forgets what it is given.
+pub struct Nowhere;
+
+impl Target for Nowhere {
+    fn folder(&self, _: &[Vec<u8>]) -> Result<()> {
+        Ok(())
+    }
+    fn file(&self, _: &[Vec<u8>], _: u64) -> Result<Box<dyn Output>> {
+        Ok(Box::new(Self))
+    }
+    fn special(&self, _: &[Vec<u8>], _: &Meta) -> Result<()> {
+        Ok(())
+    }
+    fn hard_link(&self, _: &[Vec<u8>], _: &[Vec<u8>]) -> Result<()> {
+        Ok(())
+    }
+    fn finish(&self, _: &[Vec<u8>], _: &Meta) -> Result<Vec<String>> {
+        Ok(Vec::new())
+    }
+    fn describe(&self) -> String {
+        "nowhere".into()
+    }
+}
+
+impl Output for Nowhere {
+    fn write_at(&self, _: u64, _: &[u8]) -> Result<()> {
+        Ok(())
+    }
+    fn close(self: Box<Self>) -> Result<()> {
+        Ok(())
+    }
+}
+
 struct Made_ {
     shape: Shape,
     place: Place,
 }
 
 impl Made {
-    /// Makes every entry once.
+    /// Makes every entry once, some of a folder at a time.
     pub fn walk(&self) {
         let mut open = vec![self.root().unwrap()];
         while let Some(folder) = open.pop() {
-            for entry in folder.entries().unwrap() {
-                let entry = entry.unwrap();
-                if entry.meta.kind == FileType::Folder {
-                    open.push(folder.folder(&entry.name).unwrap());
+            let names = folder.names().unwrap();
+            for first in (0..names.len()).step_by(1024) {
+                let some = first..names.len().min(first + 1024);
+                for entry in folder.examine(&names, some).unwrap() {
+                    let entry = entry.unwrap();
+                    if entry.meta.kind == FileType::Folder {
+                        open.push(folder.folder(&entry.name).unwrap());
+                    }
                 }
             }
         }
