@@ -45,8 +45,8 @@ pub(crate) fn open_block(
         .open(record.seq, head, sealed)
         .ok_or_else(|| bad("its content does not match its seal"))?;
     let (lens, start) = decode_block_table(plain).map_err(|e| bad(&e.to_string()))?;
-    body.resize(lens.iter().map(|l| *l as usize).sum(), 0);
-    zstd.expand(record.codec, &plain[start..], body)
+    let len = lens.iter().map(|l| *l as usize).sum();
+    zstd.expand(record.codec, &plain[start..], len, body)
         .map_err(|e| bad(&e.to_string()))?;
     Ok(lens)
 }

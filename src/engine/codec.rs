@@ -96,19 +96,26 @@ impl Decompressor {
         Ok(Self(zstd::bulk::Decompressor::new().map_err(broken)?))
     }
 
-    /// Undoes the codec; `out` has exactly the length the body must have.
-    pub(crate) fn expand(&mut self, codec: Codec, body: &[u8], out: &mut [u8]) -> Result<()> {
+    /// Undoes the codec: `out` is replaced by the `len` bytes the body must have.
+    pub(crate) fn expand(
+        &mut self,
+        codec: Codec,
+        body: &[u8],
+        len: usize,
+        out: &mut Vec<u8>,
+    ) -> Result<()> {
         let bad = || Error::new(Kind::Corrupt, "a block does not decompress to its length");
+        out.clear();
         match codec {
-            Codec::Raw if body.len() == out.len() => out.copy_from_slice(body),
+            Codec::Raw if body.len() == len => out.extend_from_slice(body),
             Codec::Raw => return Err(bad()),
             Codec::Zstd => {
-                if self.0.decompress_to_buffer(body, out).map_err(|_| bad())? != out.len() {
-                    return Err(bad());
-                }
+                // No more than this is written, and nothing zeroed before.
+                out.reserve_exact(len);
+                self.0.decompress_to_buffer(body, out).map_err(|_| bad())?;
             }
         }
-        Ok(())
+        if out.len() == len { Ok(()) } else { Err(bad()) }
     }
 }
 
@@ -137,10 +144,10 @@ mod tests {
         assert!(!c.hopeless(&text));
         let (codec, packed) = c.compress(&text);
         assert_eq!(codec, Codec::Zstd);
-        let mut out = vec![0; text.len()];
+        let mut out = vec![7; 3];
         Decompressor::new()
             .unwrap()
-            .expand(codec, packed, &mut out)
+            .expand(codec, packed, text.len(), &mut out)
             .unwrap();
         assert_eq!(out, text);
         assert!(!c.hopeless(&noise), "the last one compressed");
@@ -152,8 +159,8 @@ mod tests {
         let (codec, packed) = c.compress(&[7; 5000]);
         let mut d = Decompressor::new().unwrap();
         for n in [0, 4999, 5001] {
-            assert!(d.expand(codec, packed, &mut vec![0; n]).is_err());
+            assert!(d.expand(codec, packed, n, &mut Vec::new()).is_err());
         }
-        assert!(d.expand(Codec::Raw, &[1, 2], &mut [0; 3]).is_err());
+        assert!(d.expand(Codec::Raw, &[1, 2], 3, &mut Vec::new()).is_err());
     }
 }

@@ -75,9 +75,9 @@ pub(crate) fn segment_inside(bytes: &[u8]) {
     if let Ok((lens, at)) = segment::decode_block_table(bytes)
         && let Ok(mut zstd) = Decompressor::new()
     {
-        let mut body = vec![0; lens.iter().map(|l| *l as usize).sum()];
+        let (len, mut body) = (lens.iter().map(|l| *l as usize).sum(), Vec::new());
         for codec in [Codec::Raw, Codec::Zstd] {
-            let _ = zstd.expand(codec, &bytes[at..], &mut body);
+            let _ = zstd.expand(codec, &bytes[at..], len, &mut body);
         }
     }
     // A whole segment around one record with this content.
@@ -222,10 +222,10 @@ pub(crate) fn samples(
             out.push(("segment-inside", format!("block-{i}-{seq}"), plain.to_vec()));
             if header.kind == SegmentKind::Tree {
                 let (lens, start) = segment::decode_block_table(plain).unwrap();
-                let mut body = vec![0; block.plain as usize];
+                let (len, mut body) = (block.plain as usize, Vec::new());
                 let codec = RecordHeader::decode(head).unwrap().codec;
                 let mut zstd = Decompressor::new().unwrap();
-                zstd.expand(codec, &plain[start..], &mut body).unwrap();
+                zstd.expand(codec, &plain[start..], len, &mut body).unwrap();
                 let mut rest = &body[..];
                 for (n, len) in lens.iter().enumerate() {
                     let (node, later) = rest.split_at(*len as usize);

@@ -188,8 +188,8 @@ fn salvage(
             continue;
         };
         let (lens, start) = segment::decode_block_table(plain)?;
-        let mut body = vec![0; lens.iter().map(|l| *l as usize).sum()];
-        zstd.expand(record.codec, &plain[start..], &mut body)?;
+        let (len, mut body) = (lens.iter().map(|l| *l as usize).sum(), Vec::new());
+        zstd.expand(record.codec, &plain[start..], len, &mut body)?;
         let mut chunks = Vec::with_capacity(lens.len());
         let mut from = 0;
         for len in lens {

@@ -2,17 +2,20 @@
 //!
 //! The folder may hold links that somebody hostile placed there, so parents
 //! are opened by `openat2` beneath the top and without any link, and the last
-//! name is always made anew, never written through. A file is written under a
-//! temporary name and renamed when it is whole, so the final name never shows
-//! half a file; a crash can leave a `.colca-*.part` behind, nothing else.
+//! name is always made anew, never written through. Where something may be in
+//! the way, a file is written under a temporary name and renamed when it is
+//! whole; a crash can leave a `.colca-*.part` behind, nothing else. In a folder
+//! this restore made itself, closed to everybody else until it is finished,
+//! files get their names at once: half a file in an unfinished folder after a
+//! crash is what the next restore replaces.
 
-use std::collections::VecDeque;
+use std::collections::{HashSet, VecDeque};
 use std::ffi::OsStr;
 use std::os::fd::OwnedFd;
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use rustix::fs::{AtFlags, Mode, OFlags, ResolveFlags};
 use rustix::io::Errno;
@@ -24,13 +27,23 @@ use crate::sources::temporary_name;
 
 mod attributes;
 
+use attributes::How;
+
 /// Longest path given to one `openat2`; the kernel's limit is 4096.
 const STRETCH: usize = 3000;
 /// Folders kept open.
 const RECENT: usize = 16;
 
+/// An open folder that things are put into.
+struct Parent {
+    fd: OwnedFd,
+    /// The owner of files made in it, where this restore made the folder and
+    /// they inherit nothing from it.
+    fresh: Option<(u32, u32)>,
+}
+
 /// An open folder and the way to it from the top.
-type Opened = (Vec<Vec<u8>>, Arc<OwnedFd>);
+type Opened = (Vec<Vec<u8>>, Arc<Parent>);
 
 /// A folder that a restore fills.
 pub(in crate::sources) struct LocalTarget {
@@ -40,6 +53,8 @@ pub(in crate::sources) struct LocalTarget {
     said: Arc<attributes::Said>,
     /// Folders used a moment ago: files come folder by folder.
     recent: Mutex<VecDeque<Opened>>,
+    /// Folders made by this restore and not finished.
+    fresh: Mutex<HashSet<Vec<Vec<u8>>>>,
 }
 
 impl LocalTarget {
@@ -56,7 +71,12 @@ impl LocalTarget {
             path,
             said: Arc::default(),
             recent: Mutex::default(),
+            fresh: Mutex::default(),
         })
+    }
+
+    fn fresh(&self) -> MutexGuard<'_, HashSet<Vec<Vec<u8>>>> {
+        self.fresh.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn show(&self, path: &[Vec<u8>]) -> String {
@@ -66,7 +86,7 @@ impl LocalTarget {
     }
 
     /// The open parent folder of `path`, and its last name.
-    fn parent<'p>(&self, path: &'p [Vec<u8>]) -> Result<(Arc<OwnedFd>, &'p [u8])> {
+    fn parent<'p>(&self, path: &'p [Vec<u8>]) -> Result<(Arc<Parent>, &'p [u8])> {
         for name in path {
             if name.is_empty() || name == b"." || name == b".." || name.contains(&b'/') {
                 return Err(Error::new(
@@ -119,7 +139,12 @@ impl LocalTarget {
         if !way.is_empty() {
             dir = open(&dir, &way).map_err(opening)?;
         }
-        let dir = Arc::new(dir);
+        let fresh = if self.fresh().contains(folders) {
+            attributes::inherited(&dir).map_err(opening)?
+        } else {
+            None
+        };
+        let dir = Arc::new(Parent { fd: dir, fresh });
         let mut recent = recent();
         recent.push_front((folders.to_vec(), dir.clone()));
         recent.truncate(RECENT);
@@ -137,13 +162,13 @@ impl LocalTarget {
         let making = |e| failed(format!("making {}", self.show(path)), e);
         let temporary = loop {
             let temporary = temporary_name();
-            match make(&dir, &temporary) {
+            match make(&dir.fd, &temporary) {
                 Ok(()) => break temporary,
                 Err(Errno::EXIST) => {}
                 Err(e) => return Err(making(e)),
             }
         };
-        replace(&dir, &temporary, name).map_err(|e| occupied(e, || self.show(path)))
+        replace(&dir.fd, &temporary, name).map_err(|e| occupied(e, || self.show(path)))
     }
 }
 
@@ -182,19 +207,22 @@ impl Target for LocalTarget {
         }
         let (dir, name) = self.parent(path)?;
         let making = |e| failed(format!("making the folder {}", self.show(path)), e);
-        match rustix::fs::mkdirat(&dir, name, Mode::RWXU) {
-            Ok(()) => {}
+        let dir = &dir.fd;
+        match rustix::fs::mkdirat(dir, name, Mode::RWXU) {
+            Ok(()) => {
+                self.fresh().insert(path.to_vec());
+            }
             Err(Errno::EXIST) => {
-                let there = examine(&dir, name).map_err(making)?;
+                let there = examine(dir, name).map_err(making)?;
                 if type_of(&there) != rustix::fs::FileType::Directory {
-                    rustix::fs::unlinkat(&dir, name, AtFlags::empty()).map_err(making)?;
-                    rustix::fs::mkdirat(&dir, name, Mode::RWXU).map_err(making)?;
+                    rustix::fs::unlinkat(dir, name, AtFlags::empty()).map_err(making)?;
+                    rustix::fs::mkdirat(dir, name, Mode::RWXU).map_err(making)?;
                 }
             }
             Err(e) => return Err(making(e)),
         }
         if !rustix::process::geteuid().is_root() {
-            attributes::open_to_owner(&dir, name).map_err(making)?;
+            attributes::open_to_owner(dir, name).map_err(making)?;
         }
         Ok(())
     }
@@ -202,18 +230,21 @@ impl Target for LocalTarget {
     fn file(&self, path: &[Vec<u8>], size: u64) -> Result<Box<dyn Output>> {
         let (dir, name) = self.parent(path)?;
         let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::CLOEXEC;
-        let (temporary, fd) = loop {
-            let temporary = temporary_name();
-            match rustix::fs::openat(&dir, &temporary[..], flags, Mode::RUSR | Mode::WUSR) {
-                Ok(fd) => break (temporary, fd),
-                Err(Errno::EXIST) => {}
+        let mut made_as = match dir.fresh {
+            Some(_) => name.to_vec(),
+            None => temporary_name(),
+        };
+        let fd = loop {
+            match rustix::fs::openat(&dir.fd, &made_as[..], flags, Mode::RUSR | Mode::WUSR) {
+                Ok(fd) => break fd,
+                Err(Errno::EXIST) => made_as = temporary_name(),
                 Err(e) => return Err(failed(format!("making {}", self.show(path)), e)),
             }
         };
         Ok(Box::new(LocalOutput {
             fd,
             dir,
-            temporary: Some(temporary),
+            made_as: Some(made_as),
             name: name.to_vec(),
             path: self.show(path),
             size,
@@ -251,7 +282,8 @@ impl Target for LocalTarget {
     fn hard_link(&self, original: &[Vec<u8>], path: &[Vec<u8>]) -> Result<()> {
         let (from, first) = self.parent(original)?;
         let (dir, name) = self.parent(path)?;
-        let link = |name: &[u8]| rustix::fs::linkat(&from, first, &*dir, name, AtFlags::empty());
+        let (from, dir) = (&from.fd, &dir.fd);
+        let link = |name: &[u8]| rustix::fs::linkat(from, first, dir, name, AtFlags::empty());
         // Mostly nothing is in the way. If something is, it may be the very
         // same inode, and renaming one of its names to the other does nothing.
         match link(name) {
@@ -261,7 +293,7 @@ impl Target for LocalTarget {
         let inode = |dir: &OwnedFd, name: &[u8]| {
             examine(dir, name).map(|s| (device(&s), s.stx_ino, type_of(&s)))
         };
-        if inode(&from, first).ok() == inode(&dir, name).ok() {
+        if inode(from, first).ok() == inode(dir, name).ok() {
             return Ok(());
         }
         self.place(path, |_, name| link(name))
@@ -277,9 +309,12 @@ impl Target for LocalTarget {
             rustix::fs::openat(&self.top, ".", flags, Mode::empty()).map_err(opening)?
         } else {
             let (dir, name) = self.parent(path)?;
-            rustix::fs::openat(&dir, name, flags, Mode::empty()).map_err(opening)?
+            rustix::fs::openat(&dir.fd, name, flags, Mode::empty()).map_err(opening)?
         };
-        let mut words = attributes::apply(&fd, false, meta, &self.said)
+        if meta.kind == FileType::Folder {
+            self.fresh().remove(path);
+        }
+        let mut words = attributes::apply(&fd, How::ByPath, meta, &self.said)
             .map_err(|e| e.context(self.show(path)))?;
         if path.is_empty() {
             // The top is finished last: from here on the restore survives a power cut.
@@ -297,9 +332,9 @@ impl Target for LocalTarget {
 
 struct LocalOutput {
     fd: OwnedFd,
-    dir: Arc<OwnedFd>,
-    /// Taken once the file has its final name.
-    temporary: Option<Vec<u8>>,
+    dir: Arc<Parent>,
+    /// The name it was made under; taken once the file is whole under its final one.
+    made_as: Option<Vec<u8>>,
     name: Vec<u8>,
     path: String,
     size: u64,
@@ -315,8 +350,10 @@ impl LocalOutput {
             rustix::fs::ftruncate(&self.fd, self.size)
                 .map_err(|e| failed(format!("setting the length of {}", self.path), e))?;
         }
-        if let Some(temporary) = self.temporary.take() {
-            replace(&self.dir, &temporary, &self.name)
+        if let Some(made_as) = self.made_as.take()
+            && made_as != self.name
+        {
+            replace(&self.dir.fd, &made_as, &self.name)
                 .map_err(|e| occupied(e, || self.path.clone()))?;
         }
         Ok(())
@@ -349,7 +386,11 @@ impl Output for LocalOutput {
                 .map_err(|e| failed(format!("setting the length of {}", self.path), e))?;
             *self.end.get_mut() = self.size;
         }
-        let words = attributes::apply(&self.fd, true, meta, &self.said)
+        let how = match self.dir.fresh {
+            Some(owner) => How::New(owner),
+            None => How::Open,
+        };
+        let words = attributes::apply(&self.fd, how, meta, &self.said)
             .map_err(|e| e.context(&self.path))?;
         self.place()?;
         Ok(Some(words))
@@ -358,9 +399,9 @@ impl Output for LocalOutput {
 
 impl Drop for LocalOutput {
     fn drop(&mut self) {
-        if let Some(temporary) = &self.temporary {
-            // Nobody is left to tell; at worst a .part file stays.
-            let _ = rustix::fs::unlinkat(&self.dir, &temporary[..], AtFlags::empty());
+        if let Some(made_as) = &self.made_as {
+            // Nobody is left to tell; at worst half a file stays.
+            let _ = rustix::fs::unlinkat(&self.dir.fd, &made_as[..], AtFlags::empty());
         }
     }
 }

@@ -68,25 +68,54 @@ fn is_type(kind: &FileType, there: rustix::fs::FileType) -> bool {
     wanted == there
 }
 
-/// Sets everything of `meta` on the file; says what it could not. `plain`: the
-/// handle is open for writing, not with `O_PATH`, so the calls for open files serve.
-pub(super) fn apply(fd: &OwnedFd, plain: bool, meta: &Meta, said: &Said) -> Result<Vec<String>> {
-    let there = examine(fd, b"").map_err(|e| failed("examining it", e))?;
-    if !is_type(&meta.kind, type_of(&there)) {
-        return Err(Error::new(
-            Kind::Refused,
-            "it became something else while the restore ran; its owner and mode were not set",
-        ));
-    }
+/// How a file is held whose attributes are set.
+pub(super) enum How {
+    /// With `O_PATH`: only its path under `/proc` serves.
+    ByPath,
+    /// Open for writing, so the calls for open files serve.
+    Open,
+    /// So too, and made a moment ago in a folder from which it [`inherited`]
+    /// only this owner and group.
+    New((u32, u32)),
+}
+
+/// Owner and group of files this process makes in `dir`, a folder it made, if
+/// it knows them and they inherit nothing else.
+pub(super) fn inherited(dir: &OwnedFd) -> Result<Option<(u32, u32)>, Errno> {
+    let us = (
+        rustix::process::geteuid().as_raw(),
+        rustix::process::getegid().as_raw(),
+    );
+    let stat = examine(dir, b"")?;
+    // Where the folder is not ours, the file system gives owners in its own way.
+    let plain = (stat.stx_uid, stat.stx_gid) == us
+        && !Attributed::at(dir, b"").names()?.iter().any(|n| is_acl(n));
+    Ok(plain.then_some(us))
+}
+
+/// Sets everything of `meta` on the file; says what it could not.
+pub(super) fn apply(fd: &OwnedFd, how: How, meta: &Meta, said: &Said) -> Result<Vec<String>> {
+    let handle = match how {
+        How::ByPath => Attributed::at(fd, b""),
+        How::Open | How::New(_) => Attributed::Open(fd.as_fd()),
+    };
     let mut words = Vec::new();
-    let handle = if plain {
-        Attributed::Open(fd.as_fd())
-    } else {
-        Attributed::at(fd, b"")
+    let owner = match how {
+        How::New(owner) => owner,
+        How::Open | How::ByPath => {
+            let there = examine(fd, b"").map_err(|e| failed("examining it", e))?;
+            if !is_type(&meta.kind, type_of(&there)) {
+                return Err(Error::new(
+                    Kind::Refused,
+                    "it became something else while the restore ran; its owner and mode were not set",
+                ));
+            }
+            (there.stx_uid, there.stx_gid)
+        }
     };
     let mut mode = meta.mode & 0o7777;
 
-    if (there.stx_uid, there.stx_gid) != (meta.uid, meta.gid) && !chown(fd, meta)? {
+    if owner != (meta.uid, meta.gid) && !chown(fd, meta)? {
         once(
             &said.owner,
             &mut words,
@@ -107,7 +136,9 @@ pub(super) fn apply(fd: &OwnedFd, plain: bool, meta: &Meta, said: &Said) -> Resu
     }
 
     let late = |name: &[u8]| !name.starts_with(b"user.");
-    remove_strangers(&handle, meta, &mut words);
+    if !matches!(how, How::New(_)) {
+        remove_strangers(&handle, meta, &mut words);
+    }
     for (name, value) in meta.xattrs.iter().filter(|(n, _)| !late(n)) {
         set_xattr(&handle, name, value, said, &mut words);
     }
