@@ -21,7 +21,7 @@ use super::error::{Error, Kind, Result};
 use super::format::segment::{HEADER, RECORD, damaged};
 use super::format::tree::{EntryV1, Extent, Item, KindV1, List};
 use super::ids::{Id, IdSet};
-use super::index::{Bits, SegmentInfo};
+use super::index::{Bits, Locator, SegmentInfo};
 use super::nodes::read_node;
 use super::pack::Stop;
 use super::progress::Progress;
@@ -29,7 +29,7 @@ use super::reconcile::{directory, read_directory};
 use super::storage::hex;
 use super::store::{Depositor, Store};
 use super::uses::Watch;
-use super::{CollectOptions, CollectReport, Repository, blocks};
+use super::{CollectOptions, CollectReport, Repository, blocks, copies};
 
 /// Segments rewritten before the old ones are deleted: bounds the extra room needed.
 const ROUND: usize = 8;
@@ -139,6 +139,16 @@ impl Marks<'_> {
         out
     }
 
+    /// Whether the chunk at this place is needed now.
+    fn needs(&self, place: &Locator, watch: &Watch) -> bool {
+        let words = self.needed(place.segment, watch);
+        // One without an ordinal may be any.
+        place.ordinal == Locator::UNPLACED
+            || words
+                .get(place.ordinal as usize / 64)
+                .is_some_and(|word| word & (1 << (place.ordinal % 64)) != 0)
+    }
+
     /// About how many of a segment's bytes are needed; at least 1 if any chunk is.
     fn weigh(&self, segment: &SegmentInfo, watch: &Watch) -> u64 {
         let count = |words: &[u64]| words.iter().map(|w| u64::from(w.count_ones())).sum::<u64>();
@@ -196,6 +206,7 @@ pub(crate) fn collect(
             ),
         ));
     }
+    repository.snapshots.undo(&*repository.storage)?;
     let index = &repository.index;
     let watch = repository.uses.watch(index);
     let marks = mark(repository, progress)?;
@@ -293,7 +304,8 @@ fn mark<'r>(repository: &'r Repository, progress: &'r Progress) -> Result<Marks<
 }
 
 /// Deletes segments of which everything that is needed was stored again; those
-/// of which something more has become needed stay. Returns how many went.
+/// of which something more has become needed stay, and those that turn out to
+/// have the last good copy of something. Returns how many went.
 fn delete(
     repository: &Repository,
     marks: &Marks<'_>,
@@ -302,13 +314,21 @@ fn delete(
     report: &mut CollectReport,
     progress: &Progress,
 ) -> Result<u64> {
-    if segments.is_empty() {
+    let index = &repository.index;
+    let mut free = Vec::with_capacity(segments.len());
+    for emptied in segments {
+        progress.check()?;
+        let needed = |place: &Locator| marks.needs(place, watch);
+        if !copies::has_the_last(repository, &emptied.0, watch.limit, needed)? {
+            free.push(emptied);
+        }
+    }
+    if free.is_empty() {
         return Ok(0);
     }
-    let index = &repository.index;
-    let numbers: Vec<_> = segments.iter().map(|(s, _)| s.number).collect();
+    let numbers: Vec<_> = free.iter().map(|(s, _)| s.number).collect();
     index.condemn(&numbers);
-    let (go, stay): (Vec<_>, Vec<_>) = segments.iter().partition(|(segment, copied)| {
+    let (go, stay): (Vec<_>, Vec<_>) = free.into_iter().partition(|(segment, copied)| {
         let needed = marks.needed(segment.number, watch);
         let copied = copied.iter().chain(std::iter::repeat(&0));
         needed.iter().zip(copied).all(|(n, c)| n & !c == 0)

@@ -14,6 +14,7 @@ mod codec;
 mod collect;
 mod content;
 mod convert;
+mod copies;
 mod crypt;
 mod diff;
 pub mod error;
