@@ -25,6 +25,7 @@ mod ids;
 mod index;
 mod keys;
 mod locks;
+mod marks;
 mod nodes;
 mod pack;
 pub mod progress;

@@ -137,6 +137,17 @@ impl Box_ {
     }
 }
 
+/// Says where it was when a check fails.
+struct Named(String);
+
+impl Drop for Named {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            println!("failed: {}", self.0);
+        }
+    }
+}
+
 /// Runs `operation` on twins of `start` with a fault at every changing call, and
 /// `check` on what came of it, once it was opened again. Prints and returns how
 /// many crash points there were.
@@ -163,7 +174,7 @@ pub fn crash_points<T>(
                     ..case
                 },
             };
-            println!("{what}, operation {n}, {case:?}");
+            let _named = Named(format!("{what}, operation {n}, {case:?}"));
             let b = b.crashed(case, before.path(), number * 1000 + n);
             check(b, ran.ok(), case);
             if !struck {
