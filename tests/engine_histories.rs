@@ -46,8 +46,10 @@ fn name(step: &Step) -> String {
 fn any_history_keeps_its_promises() {
     // Histories that failed are kept beside this file and run first ever after.
     let seeds = FileFailurePersistence::Direct("tests/engine_histories.proptest-regressions");
+    // PROPTEST_CASES asks for more than every test run has time for.
+    let cases = std::env::var("PROPTEST_CASES").ok();
     let mut runner = TestRunner::new(ProptestConfig {
-        cases: 60,
+        cases: cases.map_or(60, |n| n.parse().unwrap()),
         max_shrink_iters: 300,
         failure_persistence: Some(Box::new(seeds)),
         source_file: Some(file!()),
@@ -69,17 +71,18 @@ fn any_history_keeps_its_promises() {
     let (histories, steps) = counts.into_inner();
     let all: u64 = steps.values().sum();
     println!("histories run: {histories}, steps {all}: {steps:?}");
-    assert!(histories >= 60 && all >= 600, "{histories} {all}");
+    assert!(all >= 10 * histories, "{histories} {all}");
 }
 
-/// Histories that once showed a fault, or that chance meets too seldom.
+/// Histories that chance meets too seldom, and those that once failed.
 #[test]
-fn histories_that_must_never_fail_again() {
+fn histories_written_out() {
     let write = |file, len, seed| Step::Write { file, len, seed };
     let backup = || Step::Backup { full: false };
     let histories = vec![
-        // The record of a backup that failed while being committed was removed
-        // but not durably, and the collection had freed what it needs.
+        // A backup fails while its record is being committed, and the power goes
+        // while the next collection frees what it left (all of these moments are
+        // in `engine_crash/beside.rs`).
         vec![
             write(1, 300_000, 2),
             backup(),
@@ -119,5 +122,5 @@ fn histories_that_must_never_fail_again() {
     ];
     let all = histories.len();
     histories.into_iter().for_each(run);
-    println!("histories run: {all} that once failed or are rare");
+    println!("histories run: {all} written out");
 }
