@@ -14,11 +14,17 @@ use super::ids::Id;
 use super::index::{Locator, SegmentInfo};
 use super::reconcile::fetch_directory;
 
+/// The block of a segment at an offset, if it can be read.
+struct Block {
+    at: (u32, u32),
+    body: Option<Vec<u8>>,
+}
+
 /// Reads chunks from the storage, the last block once.
 struct Reader<'r> {
     repository: &'r Repository,
     kind: SegmentKind,
-    last: Option<((u32, u32), Option<Vec<u8>>)>,
+    last: Option<Block>,
 }
 
 impl<'r> Reader<'r> {
@@ -33,15 +39,15 @@ impl<'r> Reader<'r> {
     /// Whether the chunk can be read at this place.
     fn holds(&mut self, id: &Id, place: &Locator) -> Result<bool> {
         let at = (place.segment, place.offset);
-        if self.last.as_ref().is_none_or(|(last, _)| *last != at) {
+        if self.last.as_ref().is_none_or(|last| last.at != at) {
             let body = match self.repository.blocks.fetch(place) {
                 Ok(body) => Some(body),
                 Err(e) if matches!(e.kind(), Kind::Corrupt | Kind::Missing | Kind::Refused) => None,
                 Err(e) => return Err(e),
             };
-            self.last = Some((at, body));
+            self.last = Some(Block { at, body });
         }
-        let body = self.last.as_ref().and_then(|(_, body)| body.as_ref());
+        let body = self.last.as_ref().and_then(|last| last.body.as_ref());
         let from = place.at as usize;
         let chunk = body.and_then(|body| body.get(from..from + place.len as usize));
         Ok(chunk.is_some_and(|c| chunk_id(&self.repository.keys, self.kind, c) == *id))
