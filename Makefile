@@ -3,7 +3,7 @@ SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 MAKEFLAGS += --no-print-directory
 .DELETE_ON_ERROR:
-.PHONY: help run test setup lint build unit image appliance fuzz bench bench-limits bench-files bench-scale clean
+.PHONY: help run test setup lint build unit fuzz-slice image appliance fuzz bench bench-limits bench-files bench-scale clean
 
 BINARY := target/release/colca
 IMAGE  := out/colca.raw
@@ -16,7 +16,7 @@ run: setup build image ## Boot the box in QEMU beside a lab of peers and let it 
 	$(call say,Booting the box)
 	cargo run --release --quiet --example lab -- $(if $(FRESH),--fresh)
 
-test: setup lint build unit image appliance ## Everything that decides whether a change lands
+test: setup lint build unit fuzz-slice image appliance ## Everything that decides whether a change lands
 	$(call say,All checks passed)
 
 setup: ## Install what is missing
@@ -37,6 +37,13 @@ build: ## The binary
 unit: ## Unit, integration and browser tests
 	$(call say,Unit tests and integration tests)
 	cargo nextest run --release --locked -E 'not binary(appliance)'
+
+# Seconds for each target of the slice.
+FUZZ_SLICE ?= 5
+
+fuzz-slice: ## A short turn of every fuzz target (FUZZ_SLICE seconds each)
+	$(call say,Fuzzing every parser for $(FUZZ_SLICE) s)
+	fuzz/run $(FUZZ_SLICE) $(FUZZ_TARGETS)
 
 image: build ## The bootable image
 	$(call say,Building the image)

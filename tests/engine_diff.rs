@@ -6,11 +6,10 @@
 
 mod support;
 
-use std::collections::BTreeMap;
-
 use colca::engine::tree::FileType;
 use colca::engine::{Change, Difference, Kind, Progress, Snapshot};
 use proptest::prelude::*;
+use support::expected::differences;
 use support::memory::{MemTree, Node};
 use support::{Box_, text};
 
@@ -25,60 +24,10 @@ fn diff(b: &Box_, old: &Snapshot, new: &Snapshot, path: &[Vec<u8>]) -> Vec<Diffe
     all
 }
 
-/// The same by looking at everything.
-fn model(
-    path: &[Vec<u8>],
-    old: Option<&Node>,
-    new: Option<&Node>,
-    out: &mut Vec<(Vec<Vec<u8>>, Change)>,
-) {
-    let change = match (old, new) {
-        (None, _) => Some(Change::Added),
-        (_, None) => Some(Change::Removed),
-        (Some(old), Some(new)) => {
-            let (a, b) = (&old.meta, &new.meta);
-            let same_type = matches!(
-                (&a.kind, &b.kind),
-                (FileType::File { .. }, FileType::File { .. })
-                    | (FileType::Symlink { .. }, FileType::Symlink { .. })
-                    | (FileType::Folder, FileType::Folder)
-            );
-            if !same_type {
-                Some(Change::Type)
-            } else if a.kind != b.kind || old.bytes() != new.bytes() {
-                Some(Change::Content)
-            } else if (a.mode, a.uid, a.mtime, &a.xattrs) != (b.mode, b.uid, b.mtime, &b.xattrs) {
-                Some(Change::Metadata)
-            } else {
-                None
-            }
-        }
-    };
-    if let Some(change) = change {
-        out.push((path.to_vec(), change));
-    }
-    let empty = BTreeMap::new();
-    let (a, b) = (
-        old.map_or(&empty, |n| &n.children),
-        new.map_or(&empty, |n| &n.children),
-    );
-    let mut names: Vec<_> = a.keys().chain(b.keys()).collect();
-    names.sort();
-    names.dedup();
-    for name in names {
-        model(
-            &[path, std::slice::from_ref(name)].concat(),
-            a.get(name),
-            b.get(name),
-            out,
-        );
-    }
-}
-
 fn check(b: &Box_, old: (&Snapshot, &Node), new: (&Snapshot, &Node)) {
     let found = diff(b, old.0, new.0, &[]);
     let mut expected = Vec::new();
-    model(&[], Some(old.1), Some(new.1), &mut expected);
+    differences(&[], Some(old.1), Some(new.1), &mut expected);
     let short: Vec<_> = found.iter().map(|d| (d.path.clone(), d.change)).collect();
     assert_eq!(short, expected);
     for d in &found {

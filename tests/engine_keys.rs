@@ -1,5 +1,5 @@
 //! Key slots, the key change, and who can open what afterwards; every crash
-//! point of a change; flags and slots of newer programs.
+//! point of a change; slots of newer programs.
 
 // A test fails by panicking.
 #![allow(clippy::unwrap_used, clippy::expect_used)]
@@ -358,56 +358,6 @@ fn every_crash_point_of_adding_and_removing_a_slot() {
     }
     println!("{points} crash points of adding and removing a slot");
     assert_eq!(points, 8);
-}
-
-#[test]
-fn an_unknown_feature_refuses_exactly_its_operation() {
-    for (at, name) in [(16, "read"), (24, "write"), (32, "delete"), (40, "check")] {
-        let b = Box_::new();
-        let root = tree();
-        let first = b.backup(&MemTree::new(&root)).snapshot;
-        let mut body = header_body(&b);
-        body[at] = 4;
-        put_header(&b, body, &MASTER);
-        if name == "read" {
-            let (kind, why) = open(&b, &MASTER).err().unwrap();
-            assert!(
-                kind == Kind::Refused && why.contains("newer program"),
-                "{why}"
-            );
-            assert_eq!(unlock(&b, Unlock::Recovery(&RECOVERY)), Err(Kind::Refused));
-            continue;
-        }
-        let b = b.reopen();
-        let r = &b.repository;
-        let options = Default::default();
-        let progress = Progress::default();
-        let refused = |result: colca::engine::Result<()>| match result {
-            Ok(()) => false,
-            Err(e) => {
-                assert_eq!(e.kind(), Kind::Refused, "{e}");
-                assert!(e.to_string().contains("newer program"), "{e}");
-                true
-            }
-        };
-        let extra = r.backup(&MemTree::new(&root), &options, &progress);
-        assert_eq!(refused(extra.map(drop)), name == "write");
-        assert_eq!(refused(r.renew_recovery(&RECOVERY)), name == "write");
-        assert_eq!(refused(r.change_key(&NEW, &RECOVERY)), name == "write");
-        assert_eq!(
-            refused(r.verify(true, &progress).map(drop)),
-            name == "check"
-        );
-        assert_eq!(b.restore(&first).facts(), root.facts());
-        assert_eq!(
-            refused(
-                r.collect(&colca::engine::CollectOptions::default(), &progress)
-                    .map(drop)
-            ),
-            name == "delete"
-        );
-        assert_eq!(refused(r.forget(&first)), name == "delete");
-    }
 }
 
 #[test]

@@ -71,7 +71,7 @@ pub(crate) fn reconcile(
 
 /// A segment's header and directory; where the directory is lost, the same
 /// gathered from the records.
-fn fetch_directory(
+pub(crate) fn fetch_directory(
     storage: &dyn Storage,
     keys: &Keys,
     repository: [u8; 16],

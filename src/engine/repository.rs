@@ -342,6 +342,8 @@ impl Repository {
     /// on; stopped in the middle, what was done stays done.
     pub fn collect(&self, options: &CollectOptions, progress: &Progress) -> Result<CollectReport> {
         Features::allow(self.header.features.delete, "collect")?;
+        // It stores again what it rewrites.
+        Features::allow(self.header.features.write, "collect")?;
         let _running = self.locks.begin(Operation::Collect)?;
         super::collect::collect(self, options, progress)
     }

@@ -1,7 +1,7 @@
 //! The snapshot records: the only commits.
 
-use std::collections::BTreeMap;
-use std::sync::{PoisonError, RwLock, RwLockReadGuard};
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::{Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard};
 
 use super::Snapshot;
 use super::error::{Error, Kind, Result};
@@ -17,6 +17,11 @@ pub(crate) struct Snapshots {
     good: RwLock<BTreeMap<SnapshotId, SnapshotV1>>,
     /// Records that are there but cannot be read, and why.
     damaged: BTreeMap<SnapshotId, String>,
+    /// Records that may be in the storage, or come back there after a power
+    /// cut, although their commit failed.
+    undone: Mutex<BTreeSet<SnapshotId>>,
+    /// Records that are being forgotten.
+    leaving: Mutex<BTreeSet<SnapshotId>>,
 }
 
 impl Snapshots {
@@ -62,6 +67,8 @@ impl Snapshots {
         Ok(Self {
             good: RwLock::new(good),
             damaged,
+            undone: Mutex::default(),
+            leaving: Mutex::default(),
         })
     }
 
@@ -82,7 +89,8 @@ impl Snapshots {
         let put = storage.put(&name, &sealed).and_then(|()| storage.sync());
         if let Err(e) = put {
             // It may be there or not; it must not appear later as if it had been reported.
-            if let Err(undo) = storage.delete(&name) {
+            set(&self.undone).insert(id);
+            if let Err(undo) = self.undo(storage) {
                 tracing::warn!(error = %undo, "a half-committed snapshot could not be removed");
             }
             return Err(e);
@@ -99,16 +107,43 @@ impl Snapshots {
         Ok(shown)
     }
 
+    /// Removes for good what commits that failed may have left. Nothing may be
+    /// freed before: such a record needs segments that nobody else does.
+    pub(crate) fn undo(&self, storage: &dyn Storage) -> Result<()> {
+        let mut undone = set(&self.undone);
+        if undone.is_empty() {
+            return Ok(());
+        }
+        for id in &*undone {
+            storage.delete(&Name::Snapshot(*id))?;
+        }
+        storage.sync()?;
+        undone.clear();
+        Ok(())
+    }
+
     /// Removes a record.
     pub(crate) fn forget(&self, storage: &dyn Storage, index: &Index, id: &str) -> Result<()> {
         let (id, _) = self.record(id)?;
-        storage.delete(&Name::Snapshot(id))?;
-        storage.sync()?;
-        self.good
-            .write()
-            .unwrap_or_else(PoisonError::into_inner)
-            .remove(&id);
+        set(&self.leaving).insert(id);
+        let gone = storage
+            .delete(&Name::Snapshot(id))
+            .and_then(|()| storage.sync());
+        if gone.is_ok() {
+            self.good
+                .write()
+                .unwrap_or_else(PoisonError::into_inner)
+                .remove(&id);
+        }
+        set(&self.leaving).remove(&id);
+        gone?;
         index.cache_snapshots(&[], &[id])
+    }
+
+    /// Whether a record is known and not being forgotten.
+    pub(crate) fn stays(&self, id: &SnapshotId) -> bool {
+        // In this order: a record that has gone was leaving before.
+        !set(&self.leaving).contains(id) && self.good().contains_key(id)
     }
 
     /// All of them, oldest first.
@@ -191,6 +226,10 @@ impl Snapshots {
             }
         }
     }
+}
+
+fn set(ids: &Mutex<BTreeSet<SnapshotId>>) -> MutexGuard<'_, BTreeSet<SnapshotId>> {
+    ids.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 fn none(wanted: &str) -> Error {

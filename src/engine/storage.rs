@@ -56,8 +56,26 @@ pub struct Health {
 
 /// A store of immutable named objects.
 ///
-/// All methods may be called from many threads. `put` is atomic but durable
-/// only after the next [`Storage::sync`] returns.
+/// All methods may be called from many threads. What callers may rely on, and
+/// what they may not:
+///
+/// * **Whole or not there.** A name never stands for less than what was put
+///   under it, neither now nor after a power cut. Where a write can be torn (a
+///   file of which a prefix or single sectors reached the disk), the storage
+///   keeps it away from the name until it is whole, or does not show it.
+/// * **Seen at once.** What `put` and `delete` did is seen by every call after.
+/// * **Durable only after [`Storage::sync`].** A power cut before leaves open
+///   which of the changes survive. Of *different* names it may be any
+///   selection, in no order: a later change may survive and an earlier one
+///   not. Of *one* name it is the changes up to some point.
+/// * **Redundancy may be torn.** An object that survives may have lost parts
+///   (shards, copies), never so many that it cannot be read; `get` and `check`
+///   make them anew.
+/// * **An error says nothing.** After an error other than `Full` it is open
+///   whether the change has happened or will after a power cut; the caller does
+///   it again, or undoes it, and syncs. Changes may be repeated.
+/// * **After a failed `sync`** nothing more is durable than before, until
+///   another one succeeds: that one covers all changes made before it.
 pub trait Storage: Send + Sync {
     /// Stores `bytes` under `name`. Storing the same name again with the same
     /// bytes is allowed and changes nothing; [`Name::Header`] and
@@ -106,7 +124,7 @@ pub trait Storage: Send + Sync {
     /// Removes an object; an absent one is not an error.
     fn delete(&self, name: &Name) -> Result<()>;
 
-    /// Returns when everything put or deleted before is durable.
+    /// Returns when everything put, deleted or repaired before is durable.
     fn sync(&self) -> Result<()>;
 
     /// How much room there is.

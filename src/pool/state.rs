@@ -27,6 +27,8 @@ pub struct Pool {
     /// The newest version given out.
     clock: AtomicU64,
     unsynced: Mutex<Unsynced>,
+    /// Held by whoever makes things durable.
+    syncing: Mutex<()>,
     graves: Mutex<HashMap<Name, u64>>,
 }
 
@@ -65,6 +67,7 @@ impl Pool {
             locks: (0..LOCKS).map(|_| Mutex::new(())).collect(),
             clock: AtomicU64::new(0),
             unsynced: Mutex::default(),
+            syncing: Mutex::default(),
             graves: Mutex::default(),
         }
     }
@@ -239,6 +242,13 @@ impl Pool {
     }
 
     pub(super) fn make_durable(&self) -> Result<()> {
+        self.make_durable_by(Member::sync)
+    }
+
+    fn make_durable_by(&self, sync: impl Fn(&Member) -> io::Result<()> + Sync) -> Result<()> {
+        // One after the other: what another caller is making durable is not so
+        // before it has ended, and may yet fail.
+        let _syncing = lock(&self.syncing);
         let work = std::mem::take(&mut *lock(&self.unsynced));
         let members: Vec<Arc<Member>> = self.online();
         let mut failed: Vec<usize> = work
@@ -247,11 +257,12 @@ impl Pool {
             .filter(|slot| members.iter().all(|m| m.slot != **slot))
             .copied()
             .collect();
+        let sync = &sync;
         let results: Vec<(Arc<Member>, io::Result<()>)> = std::thread::scope(|scope| {
             let running: Vec<_> = members
                 .iter()
                 .filter(|m| work.slots.contains(&m.slot))
-                .map(|m| (m, scope.spawn(|| m.sync())))
+                .map(|m| (m, scope.spawn(move || sync(m))))
                 .collect();
             running
                 .into_iter()
@@ -329,5 +340,44 @@ impl Pool {
             }
         }
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, reason = "a test that fails here has failed")]
+
+    use std::sync::mpsc;
+    use std::time::Duration;
+
+    use super::*;
+    use crate::engine::storage::Storage;
+    use crate::pool::NewMember;
+
+    /// Whoever syncs while another sync is under way is not told that things
+    /// are durable before they are, nor if that one fails.
+    #[test]
+    fn a_sync_waits_for_the_one_under_way() {
+        let folder = tempfile::tempdir().unwrap();
+        let member = NewMember {
+            path: folder.path().to_owned(),
+            label: "a".into(),
+            spare: false,
+        };
+        let pool = Pool::create(&[member], "1+0".parse().unwrap()).unwrap();
+        pool.put(&Name::Snapshot([1; 16]), b"bytes").unwrap();
+        let (under_way, begun) = mpsc::channel();
+        std::thread::scope(|scope| {
+            let first = scope.spawn(|| {
+                pool.make_durable_by(|_| {
+                    under_way.send(()).unwrap();
+                    std::thread::sleep(Duration::from_millis(200));
+                    Err(io::Error::other("the disk did not take it"))
+                })
+            });
+            begun.recv().unwrap();
+            assert!(pool.sync().is_err());
+            assert!(first.join().unwrap().is_err());
+        });
     }
 }

@@ -1,5 +1,6 @@
-//! A storage in memory that keeps live and durable bytes apart, and fails on
-//! command at the Nth operation.
+//! A storage in memory that keeps live and durable bytes apart, and fails or
+//! loses power on command at the Nth operation. What the contract of
+//! [`Storage`] leaves open at a power cut, [`super::cut`] decides.
 
 use std::collections::BTreeMap;
 use std::sync::Mutex;
@@ -7,28 +8,32 @@ use std::sync::Mutex;
 use colca::engine::storage::{Class, Health, Name, Space, Storage};
 use colca::engine::{Error, Kind, Result};
 
+use super::cut::{Change, Cut, Object};
+
 /// What happens when the operation counter reaches its mark.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Fault {
     /// This operation fails with an error; later ones work.
     Fail,
+    /// The same, but what was asked for has happened all the same.
+    Late,
     /// The power goes: this and all later operations fail until [`Fake::restart`].
     PowerCut,
 }
 
 #[derive(Default)]
 struct State {
-    live: BTreeMap<Name, Vec<u8>>,
-    durable: BTreeMap<Name, Vec<u8>>,
-    /// Changes since the last sync, in order: a put, or a deletion.
-    pending: Vec<(Name, Option<Vec<u8>>)>,
+    live: BTreeMap<Name, Object>,
+    durable: BTreeMap<Name, Object>,
+    /// Changes since the last sync, in order.
+    pending: Vec<(Name, Change)>,
     operations: u64,
     calls: u64,
     fault: Option<(u64, Fault)>,
     dead: bool,
     capacity: Option<u64>,
     gets: u64,
-    put_bytes: u64,
+    mended: u64,
 }
 
 type Meddling = Box<dyn FnOnce() + Send>;
@@ -90,24 +95,55 @@ impl Fake {
     }
 
     /// After a power cut: of what was not synced, an arbitrary part (by `seed`)
-    /// reached the disk, each change wholly or not at all, in any order.
+    /// reached the disk.
     pub fn restart(&self, seed: u64) {
+        self.restart_as(Cut::of(seed), seed);
+    }
+
+    /// The same, saying which part.
+    pub fn restart_as(&self, cut: Cut, seed: u64) {
         let mut s = self.0.lock().unwrap();
         let mut disk = std::mem::take(&mut s.durable);
-        let bits = super::noise(s.pending.len() + 1, seed);
-        for ((name, change), bit) in std::mem::take(&mut s.pending).into_iter().zip(bits) {
-            if bit & 1 == 0 {
-                continue;
-            }
-            match change {
-                Some(bytes) => disk.insert(name, bytes),
-                None => disk.remove(&name),
-            };
-        }
+        cut.apply(&mut disk, std::mem::take(&mut s.pending), seed);
         s.durable = disk.clone();
         s.live = disk;
         s.dead = false;
         s.fault = None;
+    }
+
+    /// After a power cut that was only an outage: it answers again, nothing is lost.
+    pub fn back(&self) {
+        let mut s = self.0.lock().unwrap();
+        s.dead = false;
+        s.fault = None;
+    }
+
+    /// Makes all changes durable.
+    pub fn sync_all(&self) {
+        let mut s = self.0.lock().unwrap();
+        s.pending.clear();
+        s.durable = s.live.clone();
+    }
+
+    /// Another storage with the same objects.
+    pub fn twin(&self) -> Self {
+        let live = self.0.lock().unwrap().live.clone();
+        let state = State {
+            durable: live.clone(),
+            live,
+            ..State::default()
+        };
+        Self(Mutex::new(state), Mutex::default())
+    }
+
+    /// Every object loses a part of its redundancy.
+    pub fn wear(&self, seed: u64) {
+        let mut s = self.0.lock().unwrap();
+        for (at, object) in s.live.values_mut().enumerate() {
+            object.wear(seed + at as u64);
+        }
+        s.pending.clear();
+        s.durable = s.live.clone();
     }
 
     /// No room beyond so many bytes; `None` for as much as wanted.
@@ -122,16 +158,26 @@ impl Fake {
     }
 
     pub fn stored(&self) -> u64 {
-        let s = self.0.lock().unwrap();
-        s.live.values().map(|b| b.len() as u64).sum()
+        self.0.lock().unwrap().stored()
     }
 
     pub fn gets(&self) -> u64 {
         self.0.lock().unwrap().gets
     }
 
+    /// Objects that have lost a part of their redundancy.
+    pub fn degraded(&self) -> usize {
+        let s = self.0.lock().unwrap();
+        s.live.values().filter(|o| o.bad().is_some()).count()
+    }
+
+    /// Parts written anew so far.
+    pub fn mended(&self) -> u64 {
+        self.0.lock().unwrap().mended
+    }
+
     pub fn bytes(&self, name: &Name) -> Vec<u8> {
-        self.0.lock().unwrap().live[name].clone()
+        self.0.lock().unwrap().live[name].bytes().to_vec()
     }
 
     /// Changes an object behind everybody's back; `None` removes it.
@@ -139,8 +185,9 @@ impl Fake {
         let mut s = self.0.lock().unwrap();
         match bytes {
             Some(bytes) => {
-                s.live.insert(*name, bytes.clone());
-                s.durable.insert(*name, bytes);
+                let object = Object::new(bytes);
+                s.live.insert(*name, object.clone());
+                s.durable.insert(*name, object);
             }
             None => {
                 s.live.remove(name);
@@ -158,8 +205,12 @@ impl State {
         Ok(())
     }
 
-    /// Counts a changing operation and lets the fault happen.
-    fn step(&mut self) -> Result<()> {
+    fn stored(&self) -> u64 {
+        self.live.values().map(|o| o.bytes().len() as u64).sum()
+    }
+
+    /// Counts a changing operation, which begins now; the fault it meets.
+    fn step(&mut self) -> Result<Option<Fault>> {
         self.alive()?;
         let now = self.operations;
         self.operations += 1;
@@ -167,48 +218,58 @@ impl State {
             Some((at, fault)) if at == now => {
                 self.fault = None;
                 self.dead = fault == Fault::PowerCut;
-                Err(Error::new(Kind::Io, format!("injected {fault:?}")))
+                Ok(Some(fault))
             }
-            _ => Ok(()),
+            _ => Ok(None),
         }
+    }
+
+    /// Makes a change, as far as `fault` lets it happen.
+    fn change(&mut self, name: &Name, change: Change, fault: Option<Fault>) -> Result<()> {
+        if fault != Some(Fault::Fail) {
+            change.clone().to(&mut self.live, name);
+            self.pending.push((*name, change));
+        }
+        fault.map_or(Ok(()), injected)
+    }
+
+    fn object(&self, name: &Name) -> Result<&Object> {
+        self.alive()?;
+        self.live
+            .get(name)
+            .ok_or_else(|| Error::new(Kind::Missing, format!("{name} is not there")))
     }
 }
 
-fn missing(name: &Name) -> Error {
-    Error::new(Kind::Missing, format!("{name} is not there"))
+fn injected(fault: Fault) -> Result<()> {
+    Err(Error::new(Kind::Io, format!("injected {fault:?}")))
 }
 
 impl Storage for Fake {
     fn put(&self, name: &Name, bytes: &[u8]) -> Result<()> {
         self.call();
         let mut s = self.0.lock().unwrap();
-        s.step()?;
-        if let Some(capacity) = s.capacity {
-            let used: u64 = s.live.values().map(|b| b.len() as u64).sum();
-            if used + bytes.len() as u64 > capacity {
-                return Err(Error::new(Kind::Full, "the fake storage is full"));
-            }
+        let fault = s.step()?;
+        if let Some(capacity) = s.capacity
+            && s.stored() + bytes.len() as u64 > capacity
+        {
+            return Err(Error::new(Kind::Full, "the fake storage is full"));
         }
-        s.put_bytes += bytes.len() as u64;
-        s.live.insert(*name, bytes.to_vec());
-        s.pending.push((*name, Some(bytes.to_vec())));
-        Ok(())
+        s.change(name, Change::Put(Object::new(bytes.to_vec())), fault)
     }
 
     fn get(&self, name: &Name) -> Result<Vec<u8>> {
         self.call();
         let mut s = self.0.lock().unwrap();
-        s.alive()?;
         s.gets += 1;
-        s.live.get(name).cloned().ok_or_else(|| missing(name))
+        Ok(s.object(name)?.bytes().to_vec())
     }
 
     fn get_range(&self, name: &Name, offset: u64, len: usize) -> Result<Vec<u8>> {
         self.call();
         let mut s = self.0.lock().unwrap();
-        s.alive()?;
         s.gets += 1;
-        let all = s.live.get(name).ok_or_else(|| missing(name))?;
+        let all = s.object(name)?.bytes();
         let start = offset as usize;
         all.get(start..start + len)
             .map(<[u8]>::to_vec)
@@ -225,40 +286,55 @@ impl Storage for Fake {
                 Class::Segments => matches!(name, Name::Segment(_)),
                 Class::Snapshots => matches!(name, Name::Snapshot(_)),
             })
-            .map(|(name, bytes)| (*name, bytes.len() as u64))
+            .map(|(name, object)| (*name, object.bytes().len() as u64))
             .collect())
     }
 
     fn delete(&self, name: &Name) -> Result<()> {
         self.call();
         let mut s = self.0.lock().unwrap();
-        s.step()?;
-        s.live.remove(name);
-        s.pending.push((*name, None));
-        Ok(())
+        let fault = s.step()?;
+        s.change(name, Change::Delete, fault)
     }
 
     fn sync(&self) -> Result<()> {
         self.call();
         let mut s = self.0.lock().unwrap();
-        s.step()?;
-        s.pending.clear();
-        s.durable = s.live.clone();
-        Ok(())
+        let fault = s.step()?;
+        if matches!(fault, None | Some(Fault::Late)) {
+            s.pending.clear();
+            s.durable = s.live.clone();
+        }
+        fault.map_or(Ok(()), injected)
     }
 
     fn space(&self) -> Result<Space> {
         let s = self.0.lock().unwrap();
-        let used: u64 = s.live.values().map(|b| b.len() as u64).sum();
         let total = s.capacity.unwrap_or(1 << 40);
         Ok(Space {
             total,
-            free: total.saturating_sub(used),
+            free: total.saturating_sub(s.stored()),
         })
     }
 
-    fn check(&self, name: &Name, _repair: bool) -> Result<Health> {
-        self.get(name).map(|_| Health::default())
+    /// Repairing is a changing operation.
+    fn check(&self, name: &Name, repair: bool) -> Result<Health> {
+        self.call();
+        let mut s = self.0.lock().unwrap();
+        s.gets += 1;
+        let Some((part, missing)) = s.object(name)?.bad() else {
+            return Ok(Health::default());
+        };
+        if repair {
+            let fault = s.step()?;
+            s.change(name, Change::Mend(part), fault)?;
+            s.mended += 1;
+        }
+        Ok(Health {
+            missing: u32::from(missing),
+            corrupt: u32::from(!missing),
+            repaired: u32::from(repair),
+        })
     }
 
     fn describe(&self) -> String {

@@ -3,6 +3,9 @@
 // A test fails by panicking; not every test uses every helper.
 #![allow(clippy::unwrap_used, clippy::expect_used, dead_code, missing_docs)]
 
+pub mod crash;
+pub mod cut;
+pub mod expected;
 pub mod fake;
 pub mod memory;
 
@@ -109,16 +112,30 @@ impl Box_ {
         target.into_root()
     }
 
-    /// A verification of all data without a finding.
+    /// A verification of all data without a finding. Redundancy that a power
+    /// cut tore off is found, every bit of it, and made anew.
     pub fn verify_clean(&self) {
+        let torn = self.fake.degraded() as u64;
         let report = self.repository.verify(true, &Progress::default()).unwrap();
         assert_eq!(report.errors, Vec::<String>::new());
-        assert_eq!(report.damaged_parts, 0);
+        assert_eq!((report.damaged_parts, report.repaired_parts), (torn, torn));
+        assert_eq!(self.fake.degraded(), 0);
     }
 }
 
+/// The key after so many key changes.
+pub fn master(changes: u8) -> MasterKey {
+    match changes {
+        0 => MASTER,
+        n => MasterKey([100 + n; 32]),
+    }
+}
+
+/// Opens with whichever key there has been fits, as the program does.
 pub fn open(fake: Arc<Fake>, state: &Path) -> Repository {
-    Repository::open(fake as Arc<dyn Storage>, state, &MASTER).unwrap()
+    let keys: Vec<_> = (0..100).map(master).collect();
+    let key = Repository::fitting_key(&*fake, &keys).unwrap();
+    Repository::open(fake as Arc<dyn Storage>, state, &key).unwrap()
 }
 
 /// The same bytes for the same seed; they do not compress.

@@ -6,6 +6,7 @@
 //! need them are whole again too.
 
 mod data;
+mod records;
 mod trees;
 
 use std::collections::{BTreeSet, HashMap};
@@ -62,6 +63,7 @@ pub(crate) fn verify(
     if data {
         let bytes = repository.index.segments().map(|s| s.stored).sum();
         progress.bytes_total.store(bytes, Ordering::Relaxed);
+        records::read_all(repository, &mut found, progress)?;
         found = data::read_all(repository, &segments, found, progress)?;
         found = settle(repository, found)?;
     }
