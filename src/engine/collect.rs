@@ -196,6 +196,11 @@ pub(crate) fn collect(
             ),
         ));
     }
+    // A snapshot that is not listed now needs its chunks all the same.
+    repository
+        .storage
+        .complete()
+        .map_err(|e| e.context("nothing was freed"))?;
     let index = &repository.index;
     let watch = repository.uses.watch(index);
     let marks = mark(repository, progress)?;
