@@ -26,6 +26,7 @@ fn daemon() {
         listen: Some(([127, 0, 0, 1], 0).into()),
         dev: Some(folder.into()),
         helper_socket: PathBuf::from("/nonexistent"),
+        tpm_socket: PathBuf::from("/nonexistent"),
     })
     .unwrap();
 }
