@@ -9,7 +9,7 @@ use zeroize::Zeroizing;
 use super::Body;
 use super::auth::{Caller, answer};
 use super::problem::Problem;
-use crate::engine::Passphrase;
+use crate::engine::{Kind, Passphrase};
 use crate::panel::AppState;
 use crate::service::{KeysView, NewWords, PoolView, opener};
 
@@ -100,8 +100,12 @@ pub(super) async fn add_tpm(
 pub(super) async fn remove(
     State(app): State<AppState>,
     _: Caller,
-    Path(number): Path<u32>,
+    Path(number): Path<String>,
 ) -> Result<StatusCode, Problem> {
+    let Ok(number) = number.parse() else {
+        let text = format!("there is no key slot {number}");
+        return Err(Problem::new(Kind::Missing, text));
+    };
     app.run(move |service| service.remove_key(number)).await?;
     Ok(StatusCode::NO_CONTENT)
 }
