@@ -78,7 +78,9 @@ impl Service {
     pub fn renew_words(&self) -> Result<NewWords> {
         let _one = self.keys_lock();
         let recovery = RecoveryKey::generate()?;
-        self.repository()?.renew_recovery(&recovery)?;
+        self.repository()?
+            .renew_recovery(&recovery)
+            .map_err(perhaps)?;
         tracing::info!("the recovery words were renewed");
         Ok(new_words(&recovery))
     }
@@ -89,7 +91,9 @@ impl Service {
         let _one = self.keys_lock();
         let recovery = RecoveryKey::generate()?;
         let repository = self.repository()?;
-        self.keyring()?.change(&repository, &recovery, passphrase)?;
+        self.keyring()?
+            .change(&repository, &recovery, passphrase)
+            .map_err(perhaps)?;
         tracing::info!("the pool's key was changed");
         Ok(new_words(&recovery))
     }
@@ -123,6 +127,16 @@ pub fn opener(words: Option<&str>, passphrase: Option<&str>) -> Result<Opener> {
             Kind::Refused,
             "give either the recovery words or a passphrase",
         )),
+    }
+}
+
+/// What to do when nobody can tell whether the header was replaced.
+fn perhaps(e: Error) -> Error {
+    match e.kind() {
+        Kind::Busy | Kind::Refused => e,
+        _ => e.context(
+            "the change may or may not have happened; compare the page check that is shown among the keys with that of the pages you have, and renew the words if none is the same",
+        ),
     }
 }
 

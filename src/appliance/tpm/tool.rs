@@ -134,6 +134,7 @@ fn collect(from: Option<impl Read>, longest: usize) -> Zeroizing<Vec<u8>> {
 fn complaint(stderr: &str) -> Error {
     let last = stderr.lines().map(str::trim).rfind(|l| !l.is_empty());
     let said = last.unwrap_or("it gave no reason");
+    tracing::warn!("{TOOL} failed: {}", stderr.trim());
     let what = match (has_tpm(), rustix::process::geteuid().is_root()) {
         (false, _) => "this machine shows no TPM 2.0 (it may be switched off in the firmware)",
         (true, false) => "only root may use this machine's TPM",
