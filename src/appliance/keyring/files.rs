@@ -126,3 +126,11 @@ fn decode(bytes: &[u8]) -> Option<Vec<SealedSecret>> {
     };
     std::str::from_utf8(bytes).ok()?.lines().map(line).collect()
 }
+
+/// What it makes of any bytes, for `crate::hostile`.
+#[cfg(any(test, fuzzing))]
+pub(crate) fn hostile(bytes: &[u8]) {
+    for secret in decode(bytes).unwrap_or_default() {
+        assert!(!secret.blob.is_empty());
+    }
+}

@@ -10,6 +10,8 @@
 //! goes only after the new has opened the header.
 
 mod files;
+#[cfg(any(test, fuzzing))]
+pub(crate) use files::hostile;
 
 use std::path::{Path, PathBuf};
 

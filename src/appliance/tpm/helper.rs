@@ -29,15 +29,19 @@ pub fn run() -> Result<()> {
         .as_fd()
         .try_clone_to_owned()
         .map_err(|e| Error::io("taking over the connection from systemd", e))?;
-    let mut stream = UnixStream::from(own);
+    let stream = UnixStream::from(own);
     if stream.local_addr().is_err() {
         return Err(Error::new(
             Kind::Refused,
             "the TPM helper is started by systemd through colca-tpm-helper.socket, not by hand",
         ));
     }
+    converse(stream, &*direct())
+}
+
+fn converse(mut stream: UnixStream, sealer: &dyn Sealer) -> Result<()> {
     let request = read(&mut stream)?;
-    let (head, body) = match answer(&*direct(), &request) {
+    let (head, body) = match answer(sealer, &request) {
         Ok(body) => ("done".to_owned(), body),
         Err(e) => {
             tracing::warn!("refused: {e}");
@@ -49,7 +53,7 @@ pub fn run() -> Result<()> {
 }
 
 /// Does what a request asks.
-pub(crate) fn answer(sealer: &dyn Sealer, request: &[u8]) -> Result<Zeroizing<Vec<u8>>> {
+fn answer(sealer: &dyn Sealer, request: &[u8]) -> Result<Zeroizing<Vec<u8>>> {
     let bad = |what: &str| Error::new(Kind::Refused, format!("the TPM helper was asked {what}"));
     let (head, body) = split(request).ok_or_else(|| bad("nothing it understands"))?;
     match head.split_once(' ') {
@@ -178,5 +182,83 @@ impl Sealer for Client {
         let secret = self.ask("unseal", purpose, sealed.as_bytes())?;
         let secret = <[u8; SECRET]>::try_from(secret.as_slice()).map_err(|_| unexpected())?;
         Ok(Zeroizing::new(secret))
+    }
+}
+
+/// What the privileged side makes of any bytes, for `crate::hostile`.
+#[cfg(any(test, fuzzing))]
+pub(crate) fn hostile(bytes: &[u8]) {
+    struct Echo;
+    impl Sealer for Echo {
+        fn seal(&self, purpose: &str, _: &[u8; SECRET]) -> Result<String> {
+            Ok(purpose.to_owned())
+        }
+        fn unseal(&self, _: &str, sealed: &str) -> Result<Zeroizing<[u8; SECRET]>> {
+            assert!(sealed.bytes().all(|b| b.is_ascii_graphic()));
+            Ok(Zeroizing::new([0; SECRET]))
+        }
+    }
+    let _ = answer(&Echo, bytes);
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::net::UnixListener;
+
+    use super::*;
+
+    /// Opens what it sealed, and refuses one purpose.
+    struct Picky;
+
+    impl Sealer for Picky {
+        fn seal(&self, purpose: &str, secret: &[u8; SECRET]) -> Result<String> {
+            match purpose {
+                "colca-no" => Err(Error::new(Kind::Refused, "no TPM, said the machine")),
+                _ => Ok(format!("{purpose}:{}", crate::engine::storage::hex(secret))),
+            }
+        }
+
+        fn unseal(&self, purpose: &str, sealed: &str) -> Result<Zeroizing<[u8; SECRET]>> {
+            sealed
+                .strip_prefix(&format!("{purpose}:"))
+                .and_then(crate::engine::storage::unhex)
+                .map(Zeroizing::new)
+                .ok_or_else(|| Error::new(Kind::Refused, "sealed for something else"))
+        }
+    }
+
+    #[test]
+    fn the_client_gets_what_the_helper_did_or_why_it_did_not() {
+        let folder = tempfile::tempdir().unwrap();
+        let socket = folder.path().join("socket");
+        let listener = UnixListener::bind(&socket).unwrap();
+        std::thread::spawn(move || {
+            for stream in listener.incoming() {
+                // A message that is too long ends it early.
+                let _ = converse(stream.unwrap(), &Picky);
+            }
+        });
+        let client = Client::new(&socket);
+        // With every byte a line of text could stumble over.
+        let mut secret = [b'\n'; SECRET];
+        secret[7] = 0;
+        secret[8] = 255;
+        let sealed = client.seal("colca-ab", &secret).unwrap();
+        assert_eq!(*client.unseal("colca-ab", &sealed).unwrap(), secret);
+        for refused in [
+            client.unseal("colca-cd", &sealed).map(drop),
+            client.unseal("colca-ab", "two words").map(drop),
+            client.unseal("colca-ab", &"x".repeat(MESSAGE)).map(drop),
+            client.ask("seal", "colca-ab", b"short").map(drop),
+            client.ask("copy", "colca-ab", &secret).map(drop),
+        ] {
+            assert!(refused.is_err());
+        }
+        let e = client.seal("colca-no", &secret).unwrap_err();
+        assert_eq!(e.kind(), Kind::Refused);
+        assert_eq!(e.to_string(), "no TPM, said the machine");
+        let nobody = Client::new(&folder.path().join("none"));
+        let e = nobody.seal("colca-ab", &secret).unwrap_err();
+        assert!(e.to_string().contains("colca-tpm-helper.socket"), "{e}");
     }
 }
