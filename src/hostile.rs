@@ -24,10 +24,12 @@ pub const TARGETS: [Target; 12] = [
     ("devices", devices),
 ];
 
-/// Tools and helper have the same shape: lines of JSON.
+/// Tools and helpers have nearly the same shape: lines.
 fn devices(bytes: &[u8]) {
     crate::devices::hostile::tools(bytes);
     crate::devices::hostile::helper(bytes);
+    crate::appliance::tpm::helper::hostile(bytes);
+    crate::appliance::keyring::hostile(bytes);
 }
 
 /// Feeds one target; the fuzzers' entry.

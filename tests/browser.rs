@@ -16,6 +16,8 @@ mod audit;
 mod chrome;
 #[path = "browser/daemon.rs"]
 mod daemon;
+#[path = "browser/keys.rs"]
+mod keys;
 
 #[path = "harness/mod.rs"]
 mod harness;

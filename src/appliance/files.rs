@@ -67,6 +67,35 @@ pub(super) fn read(path: &Path) -> Result<Option<Vec<u8>>> {
     Ok(Some(bytes))
 }
 
+/// Removes a file that holds a secret, after writing over it where it lies. A
+/// flash disk may keep the old bytes somewhere all the same.
+pub(super) fn erase(path: &Path) -> Result<()> {
+    let fail = |e| Error::io(format_args!("erasing {}", path.display()), e);
+    let mut file = match OpenOptions::new().write(true).open(path) {
+        Ok(file) => file,
+        Err(e) if e.kind() == std::io::ErrorKind::NotFound => return Ok(()),
+        Err(e) => return Err(fail(e)),
+    };
+    let len = file.metadata().map_err(fail)?.len().min(LONGEST);
+    let zeros = vec![0; usize::try_from(len).unwrap_or(0)];
+    file.write_all(&zeros)
+        .and_then(|()| file.sync_all())
+        .map_err(fail)?;
+    remove(path)
+}
+
+/// Removes a file, durably; none is fine.
+pub(super) fn remove(path: &Path) -> Result<()> {
+    let fail = |e| Error::io(format_args!("removing {}", path.display()), e);
+    match std::fs::remove_file(path) {
+        Ok(()) => {}
+        Err(e) if e.kind() == std::io::ErrorKind::NotFound => return Ok(()),
+        Err(e) => return Err(fail(e)),
+    }
+    let folder = path.parent().unwrap_or(Path::new("/"));
+    File::open(folder).and_then(|f| f.sync_all()).map_err(fail)
+}
+
 /// Reads a key of 32 bytes; `None` if there is none.
 pub(super) fn read_key(path: &Path) -> Result<Option<zeroize::Zeroizing<[u8; 32]>>> {
     let Some(bytes) = read(path)?.map(zeroize::Zeroizing::new) else {

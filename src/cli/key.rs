@@ -5,7 +5,8 @@ use std::path::{Path, PathBuf};
 use clap::Subcommand;
 
 use super::{Context, Outcome, page, secret, state, text};
-use crate::engine::{Kind, MasterKey, NewSlot, RecoveryKey, Repository, SlotKind, Unlock};
+use crate::appliance::tpm;
+use crate::engine::{Kind, NewSlot, RecoveryKey, Repository, SlotKind, Unlock};
 
 #[derive(Subcommand)]
 pub(crate) enum Command {
@@ -19,6 +20,15 @@ pub(crate) enum Command {
         /// File that holds the passphrase; without it, it is read from standard input
         #[arg(long, value_name = "FILE")]
         passphrase: Option<PathBuf>,
+    },
+    /// Let this machine's TPM open the pool, and take the key out of the state folder
+    AddTpm {
+        /// What people call it; anyone who has a disk can read it
+        #[arg(long, value_name = "TEXT", default_value = "")]
+        label: String,
+        /// The TPM opens the pool only together with a passphrase, read from FILE or standard input
+        #[arg(long, value_name = "FILE", num_args = 0..=1, require_equals = true)]
+        with_passphrase: Option<Option<PathBuf>>,
     },
     /// Remove a passphrase or sealed secret by its number
     Remove {
@@ -55,6 +65,10 @@ pub(crate) fn run(context: &Context, command: Command) -> anyhow::Result<Outcome
         Command::AddPassphrase { label, passphrase } => {
             add_passphrase(context, &label, passphrase.as_deref())
         }
+        Command::AddTpm {
+            label,
+            with_passphrase,
+        } => add_tpm(context, &label, with_passphrase.as_ref()),
         Command::Remove { number } => remove(context, number),
         Command::RenewWords { page } => renew_words(context, page.as_deref()),
         Command::Change { page } => change(context, page.as_deref()),
@@ -110,10 +124,39 @@ fn add_passphrase(context: &Context, label: &str, file: Option<&Path>) -> anyhow
     Ok(Outcome::Done)
 }
 
+fn add_tpm(
+    context: &Context,
+    label: &str,
+    file: Option<&Option<PathBuf>>,
+) -> anyhow::Result<Outcome> {
+    let repository = state::open(context)?;
+    let passphrase = file
+        .map(|file| secret::new_passphrase(file.as_deref()))
+        .transpose()?;
+    let sealer = tpm::direct();
+    let number =
+        state::keyring(context, &*sealer)?.add_tpm(&repository, label, passphrase.as_ref())?;
+    if context.json {
+        text::json(&serde_json::json!({ "number": number }))?;
+    } else {
+        let who = match passphrase {
+            Some(_) => "This machine's TPM and the passphrase open",
+            None => "This machine's TPM opens",
+        };
+        println!("{who} the pool as number {number}. The key lies in the state folder no more.");
+    }
+    Ok(Outcome::Done)
+}
+
 fn remove(context: &Context, number: u32) -> anyhow::Result<Outcome> {
-    state::open(context)?.remove_key_slot(number)?;
+    let repository = state::open(context)?;
+    let sealer = tpm::direct();
+    let plain = state::keyring(context, &*sealer)?.remove(&repository, number)?;
     if !context.json {
         println!("Number {number} opens the pool no more.");
+        if plain {
+            println!("The key lies in the state folder again, without protection by the TPM.");
+        }
     }
     Ok(Outcome::Done)
 }
@@ -133,12 +176,11 @@ const AFTER: &str = "the change may or may not have happened; run \"colca key sh
 
 fn change(context: &Context, file: Option<&Path>) -> anyhow::Result<Outcome> {
     page::require_free(file)?;
-    let repository = state::open(context)?;
-    let (master, recovery) = (MasterKey::generate()?, RecoveryKey::generate()?);
-    // Beside the old one, before the change: whichever the header then has, it opens.
-    state::add_key(context, &master)?;
-    repository
-        .change_key(&master, &recovery)
+    let (repository, passphrase) = state::open_and_passphrase(context)?;
+    let sealer = tpm::direct();
+    let recovery = RecoveryKey::generate()?;
+    state::keyring(context, &*sealer)?
+        .change(&repository, &recovery, passphrase.as_ref())
         .map_err(|e| match e.kind() {
             Kind::Busy | Kind::Refused => e,
             _ => e.context(AFTER),

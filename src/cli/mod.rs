@@ -101,6 +101,9 @@ enum Command {
     /// The privileged disk helper, started by its socket
     #[command(hide = true)]
     DiskHelper,
+    /// The privileged TPM helper, started by its socket
+    #[command(hide = true)]
+    TpmHelper,
 }
 
 /// Parses the arguments, runs the command, returns its documented exit code.
@@ -130,6 +133,7 @@ pub fn main() -> ExitCode {
         Command::Serve(arguments) => serve::run(context, arguments),
         Command::Console => serve::console(),
         Command::DiskHelper => serve::disk_helper(),
+        Command::TpmHelper => serve::tpm_helper(),
     };
     exit::code(result, json)
 }

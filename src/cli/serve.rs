@@ -1,4 +1,4 @@
-//! `colca serve`, and the two programs of the box beside the daemon.
+//! `colca serve`, and the programs of the box beside the daemon.
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -18,6 +18,8 @@ pub(crate) struct Arguments {
 
 /// Where the image's socket unit puts the disk helper.
 const HELPER_SOCKET: &str = "/run/colca/disk-helper.sock";
+/// And the TPM helper.
+const TPM_SOCKET: &str = "/run/colca/tpm-helper.sock";
 /// The daemon's state on the box, unless another folder is named.
 pub(super) const BOX_STATE: &str = "/var/lib/colca";
 
@@ -27,6 +29,7 @@ pub(crate) fn run(context: Context, arguments: Arguments) -> anyhow::Result<Outc
         listen: arguments.listen,
         dev: arguments.dev,
         helper_socket: HELPER_SOCKET.into(),
+        tpm_socket: TPM_SOCKET.into(),
     };
     panel::serve(&options)?;
     Ok(Outcome::Done)
@@ -39,5 +42,11 @@ pub(crate) fn console() -> anyhow::Result<Outcome> {
 
 pub(crate) fn disk_helper() -> anyhow::Result<Outcome> {
     devices::helper::run()?;
+    Ok(Outcome::Done)
+}
+
+pub(crate) fn tpm_helper() -> anyhow::Result<Outcome> {
+    appliance::log::init();
+    appliance::tpm::helper::run()?;
     Ok(Outcome::Done)
 }

@@ -8,11 +8,11 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
-use zeroize::Zeroizing;
 
-use super::Context;
-use crate::engine::storage::{hex, unhex};
-use crate::engine::{Error, Kind, MasterKey, Repository, Result};
+use super::{Context, secret};
+use crate::appliance::keyring::{Form, Home, Keyring, Opener};
+use crate::appliance::tpm::{self, Sealer};
+use crate::engine::{Error, Kind, MasterKey, Passphrase, Repository, Result};
 use crate::pool::Pool;
 
 /// `$XDG_STATE_HOME/colca`, or `~/.local/state/colca`.
@@ -81,8 +81,7 @@ pub(crate) fn remember(
         .iter()
         .map(|path| fs::canonicalize(path).map_err(|e| Error::io(path.display(), e)))
         .collect::<Result<Vec<_>>>()?;
-    // Words that open it may be all there is: a damaged file of keys is made anew.
-    write_keys(context, key, &keys(context).unwrap_or_default())?;
+    keyring_of(context, id, &*tpm::direct())?.remember(key)?;
     let record = PoolRecord {
         id: id.to_owned(),
         members,
@@ -94,6 +93,11 @@ pub(crate) fn remember(
 
 /// The pool this state folder belongs to.
 pub(crate) fn open_pool(context: &Context) -> Result<Pool> {
+    let record = record(context)?;
+    Pool::open(&record.members, Some(&record.id))
+}
+
+fn record(context: &Context) -> Result<PoolRecord> {
     let file = record_file(context);
     let bytes = fs::read(&file).map_err(|e| {
         if e.kind() == std::io::ErrorKind::NotFound {
@@ -109,7 +113,7 @@ pub(crate) fn open_pool(context: &Context) -> Result<Pool> {
             Error::io(format!("reading {}", file.display()), e)
         }
     })?;
-    let record: PoolRecord = serde_json::from_slice(&bytes).map_err(|e| {
+    serde_json::from_slice(&bytes).map_err(|e| {
         Error::with_source(
             Kind::Corrupt,
             format!(
@@ -118,57 +122,41 @@ pub(crate) fn open_pool(context: &Context) -> Result<Pool> {
             ),
             e,
         )
-    })?;
-    Pool::open(&record.members, Some(&record.id))
+    })
 }
 
 /// The repository on that pool.
 pub(crate) fn open(context: &Context) -> Result<Arc<Repository>> {
+    open_and_passphrase(context).map(|(repository, _)| repository)
+}
+
+/// The same, with the passphrase that was asked for, if one was.
+pub(crate) fn open_and_passphrase(
+    context: &Context,
+) -> Result<(Arc<Repository>, Option<Passphrase>)> {
     let pool = open_pool(context)?;
-    let key = Repository::fitting_key(&pool, &keys(context)?)?;
-    Ok(Arc::new(Repository::open(
-        Arc::new(pool),
-        &caches(context),
-        &key,
-    )?))
+    let sealer = tpm::direct();
+    let keyring = keyring(context, &*sealer)?;
+    let mut asked = None;
+    let key = match keyring.home()? {
+        Home::TpmAndPassphrase => {
+            let passphrase = asked.insert(secret::passphrase(None)?);
+            keyring.open_with(&pool, &Opener::Passphrase(passphrase.clone()))?
+        }
+        _ => keyring.open(&pool)?,
+    };
+    drop(keyring);
+    let repository = Repository::open(Arc::new(pool), &caches(context), &key)?;
+    Ok((Arc::new(repository), asked))
 }
 
-/// Every key this state folder was ever given, the newest first. None is taken
-/// away: after a power cut during a key change the older one may be the one
-/// that fits, and it opens nothing that the newest does not.
-fn keys(context: &Context) -> Result<Vec<MasterKey>> {
-    let file = key_file(context);
-    let text = fs::read_to_string(&file)
-        .map(Zeroizing::new)
-        .map_err(|e| Error::io(format!("reading the pool's key {}", file.display()), e))?;
-    let keys: Option<Vec<_>> = text
-        .lines()
-        .map(|line| unhex(line).map(MasterKey))
-        .collect();
-    keys.filter(|keys| !keys.is_empty()).ok_or_else(|| {
-        Error::new(
-            Kind::Corrupt,
-            format!(
-                "the key file {} is damaged; open the pool anew with \"colca pool open\" and the recovery words",
-                file.display()
-            ),
-        )
-    })
+/// What opens the pool from this state folder: `pool.key` or `pool.sealed`.
+pub(crate) fn keyring<'a>(context: &Context, sealer: &'a dyn Sealer) -> Result<Keyring<'a>> {
+    keyring_of(context, &record(context)?.id, sealer)
 }
 
-/// Keeps one more key; durable when it returns.
-pub(crate) fn add_key(context: &Context, key: &MasterKey) -> Result<()> {
-    write_keys(context, key, &keys(context)?)
-}
-
-fn write_keys(context: &Context, newest: &MasterKey, older: &[MasterKey]) -> Result<()> {
-    let mut text = Zeroizing::new(String::with_capacity((older.len() + 1) * 65));
-    let older = older.iter().filter(|key| key.0 != newest.0);
-    for key in std::iter::once(newest).chain(older) {
-        text.push_str(&Zeroizing::new(hex(&key.0)));
-        text.push('\n');
-    }
-    write_private(&key_file(context), text.as_bytes())
+fn keyring_of<'a>(context: &Context, pool: &str, sealer: &'a dyn Sealer) -> Result<Keyring<'a>> {
+    Keyring::new(pool, &context.state, "pool", Form::Lines, sealer)
 }
 
 /// Where the engine keeps index and catalogue.
@@ -178,10 +166,6 @@ pub(crate) fn caches(context: &Context) -> PathBuf {
 
 fn record_file(context: &Context) -> PathBuf {
     context.state.join("pool.json")
-}
-
-fn key_file(context: &Context) -> PathBuf {
-    context.state.join("pool.key")
 }
 
 /// Writes a file only its owner may read: whole and durable, or not at all.

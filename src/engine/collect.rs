@@ -76,6 +76,11 @@ pub(crate) fn collect(
             ),
         ));
     }
+    // A snapshot that is not listed now needs its chunks all the same.
+    repository
+        .storage
+        .complete()
+        .map_err(|e| e.context("nothing was freed"))?;
     repository.snapshots.undo(&*repository.storage)?;
     let index = &repository.index;
     let watch = repository.uses.watch(index);

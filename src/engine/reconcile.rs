@@ -1,5 +1,7 @@
 //! Brings the index in step with the storage when a repository is opened.
 
+use std::collections::BTreeSet;
+
 use super::crypt::{ObjectKey, TAG};
 use super::error::{Error, Kind, Result};
 use super::format::segment::{
@@ -14,7 +16,9 @@ use super::storage::{Class, Name, Storage};
 pub(crate) type Unusable = Vec<([u8; 32], String)>;
 
 /// Reads unknown segments' directories into the index and forgets vanished
-/// segments, so that no backup relies on a chunk that is not there.
+/// segments, so that no backup relies on a chunk that is not there. Of those
+/// that a storage does not list while parts of it are away, the index keeps what
+/// it knows, but nothing new relies on them.
 pub(crate) fn reconcile(
     storage: &dyn Storage,
     index: &Index,
@@ -30,19 +34,33 @@ pub(crate) fn reconcile(
     listed.sort_unstable();
     listed.dedup();
     let mut known = vec![false; listed.len()];
-    let mut vanished = false;
+    let mut absent = Vec::new();
     for segment in index.segments() {
         match listed.binary_search(&(segment.name, segment.stored)) {
             Ok(at) => known[at] = true,
-            Err(_) => vanished = true,
+            Err(_) => absent.push((segment.number, segment.name)),
         }
     }
-    if vanished {
-        // A chunk of a vanished segment may also be in another one, which only
-        // the directories can tell.
-        tracing::warn!("segments have vanished from the storage; building the index anew");
-        index.clear()?;
-        known.fill(false);
+    match storage.complete() {
+        _ if absent.is_empty() => {}
+        Ok(()) => {
+            // A chunk of a vanished segment may also be in another one, which only
+            // the directories can tell.
+            tracing::warn!("segments have vanished from the storage; building the index anew");
+            index.clear()?;
+            known.fill(false);
+        }
+        Err(why) => {
+            // They are as likely to come back as their disks. Until this is
+            // opened again nothing new relies on them.
+            tracing::warn!(segments = absent.len(), error = %why, "segments cannot be reached now");
+            let numbers: Vec<u32> = absent.iter().map(|(number, _)| *number).collect();
+            index.condemn(&numbers);
+            let names: BTreeSet<[u8; 32]> = absent.into_iter().map(|(_, name)| name).collect();
+            for (known, (name, _)) in known.iter_mut().zip(&listed) {
+                *known |= names.contains(name);
+            }
+        }
     }
     let mut unusable = Vec::new();
     let mut added = false;

@@ -15,7 +15,7 @@ use tokio::sync::watch;
 
 use super::server::{PeerAddress, TlsListener};
 use super::{AppState, router};
-use crate::appliance::console;
+use crate::appliance::{console, tpm};
 use crate::devices::{self, Devices};
 use crate::engine::{Error, Kind, Result};
 use crate::service::{self, Service};
@@ -44,6 +44,8 @@ pub struct ServeOptions {
     pub dev: Option<PathBuf>,
     /// Unix socket of the disk helper.
     pub helper_socket: PathBuf,
+    /// Unix socket of the TPM helper.
+    pub tpm_socket: PathBuf,
 }
 
 /// Serves until told to stop by SIGTERM or SIGINT.
@@ -61,14 +63,19 @@ pub fn serve(options: &ServeOptions) -> Result<()> {
         .map_err(|e| Error::io("starting the panel's threads", e))?;
     // The port first: while the pool is looked for, people see that.
     let tcp = listener(options)?;
-    let (state, devices) = match &options.dev {
-        Some(folder) => (folder.join("state"), dev_disks(folder)?),
-        None => (
-            options.state.clone(),
-            devices::helper_client(&options.helper_socket),
-        ),
+    let options_of_service = match &options.dev {
+        Some(folder) => service::Options {
+            state: folder.join("state"),
+            devices: dev_disks(folder)?,
+            sealer: tpm::direct(),
+        },
+        None => service::Options {
+            state: options.state.clone(),
+            devices: devices::helper_client(&options.helper_socket),
+            sealer: tpm::helper_client(&options.tpm_socket),
+        },
     };
-    let service = Service::open(service::Options { state, devices })?;
+    let service = Service::open(options_of_service)?;
     let ended = runtime.block_on(run(service, tcp, options.dev.is_some()));
     // Blocking requests still under way have had their time.
     runtime.shutdown_timeout(Duration::from_secs(1));

@@ -11,6 +11,7 @@ mod browse;
 mod download;
 mod find;
 mod jobs;
+mod keys;
 mod overview;
 mod passwords;
 mod pool;
@@ -26,9 +27,11 @@ use std::time::Duration;
 use jiff::Timestamp;
 
 pub use download::{Download, TarStream};
+pub use keys::{KeysView, NewWords, opener};
 pub use passwords::SHORTEST as SHORTEST_PASSWORD;
 pub use views::*;
 
+use crate::appliance::tpm::Sealer;
 use crate::appliance::{self, ClaimCode, State, console};
 use crate::devices::Devices;
 use crate::engine::Result;
@@ -41,6 +44,8 @@ pub struct Options {
     pub state: PathBuf,
     /// The box's disks.
     pub devices: Box<dyn Devices>,
+    /// The box's TPM.
+    pub sealer: Box<dyn Sealer>,
 }
 
 /// The running box. Shared as `Arc<Service>`; every method may be called from
@@ -48,11 +53,14 @@ pub struct Options {
 pub struct Service {
     state: State,
     devices: Box<dyn Devices>,
+    sealer: Box<dyn Sealer>,
     jobs: Jobs,
     pool: pool::Slot,
     /// Held while an account is made or removed, so that there is never a
     /// second first one, and never none.
     accounts: Mutex<()>,
+    /// Held while what opens the pool changes.
+    key_changes: Mutex<()>,
     decoy: passwords::Decoy,
     watch: Arc<pool::Watch>,
     disks: pool::LastLook,
@@ -79,7 +87,9 @@ impl Service {
         let service = Arc::new(Self {
             pool: pool::Slot::open(state.settings())?,
             devices: options.devices,
+            sealer: options.sealer,
             accounts: Mutex::new(()),
+            key_changes: Mutex::new(()),
             decoy: passwords::Decoy::default(),
             watch: Arc::default(),
             disks: pool::LastLook::default(),

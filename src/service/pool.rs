@@ -16,6 +16,7 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use super::{CreatedPool, NewPool, PoolView, Service};
+use crate::appliance::keyring::{Home, Opener};
 use crate::appliance::{Record, Settings};
 use crate::devices::Disk;
 use crate::engine::{Error, Kind, MasterKey, Params, RecoveryKey, Repository, Result};
@@ -66,6 +67,17 @@ struct Now {
     record: Option<PoolRecord>,
     open: Option<Open>,
     problem: Option<String>,
+    /// When the disks were there but what is kept on the box did not open them.
+    locked: Option<Instant>,
+}
+
+impl Now {
+    fn opened(&mut self, id: &str, open: Open) {
+        tracing::info!(pool = id, "pool open");
+        self.open = Some(open);
+        self.problem = None;
+        self.locked = None;
+    }
 }
 
 impl Slot {
@@ -79,6 +91,7 @@ impl Slot {
                 record,
                 open: None,
                 problem,
+                locked: None,
             }),
             work: Mutex::new(()),
         })
@@ -157,7 +170,7 @@ impl Service {
         let id = pool.id().to_owned();
         // The key is durable before anything is sealed with it.
         let (master, recovery) = (MasterKey::generate()?, RecoveryKey::generate()?);
-        self.state.save_pool_key(&id, &master)?;
+        self.state.keyring(&id, &*self.sealer)?.remember(&master)?;
         let repository = Repository::create(
             pool.clone(),
             &self.state.repository(&id)?,
@@ -190,6 +203,7 @@ impl Service {
             record: Some(record),
             open: Some(open),
             problem: None,
+            locked: None,
         };
         tracing::info!(pool = id, %redundancy, disks = new.disks.len(), spares = new.spares.len(), "pool created");
         Ok(CreatedPool {
@@ -289,13 +303,11 @@ impl Service {
         if let Some(open) = open {
             return open.pool.rescan(&found?);
         }
-        let opened = found.and_then(|found| self.open_pool(&record, &found));
+        let opened = found.and_then(|found| self.open_pool(&record, &found, None));
         let mut now = self.pool.now();
         match opened {
             Ok(open) => {
-                tracing::info!(pool = record.id, "pool open");
-                now.open = Some(open);
-                now.problem = None;
+                now.opened(&record.id, open);
                 Ok(())
             }
             Err(e) => {
@@ -305,11 +317,47 @@ impl Service {
         }
     }
 
-    fn open_pool(&self, record: &PoolRecord, found: &[PathBuf]) -> Result<Open> {
+    /// Opens the pool with what a person brings.
+    pub(super) fn open_by_hand(&self, opener: &Opener) -> Result<()> {
+        let _work = self.pool.work.lock().unwrap_or_else(|e| e.into_inner());
+        let record = {
+            let now = self.pool.now();
+            if now.open.is_some() {
+                return Err(Error::new(Kind::Refused, "the pool is open already"));
+            }
+            now.record.clone().ok_or_else(no_pool)?
+        };
+        let found = self.devices.mount_members()?;
+        let open = self.open_pool(&record, &found, Some(opener))?;
+        self.pool.now().opened(&record.id, open);
+        Ok(())
+    }
+
+    fn open_pool(
+        &self,
+        record: &PoolRecord,
+        found: &[PathBuf],
+        opener: Option<&Opener>,
+    ) -> Result<Open> {
         let pool = Arc::new(Pool::open(found, Some(&record.id))?);
-        let key = Repository::fitting_key(&*pool, &self.state.pool_keys(&record.id)?)?;
+        let keyring = self.state.keyring(&record.id, &*self.sealer)?;
+        let key = match opener {
+            Some(opener) => keyring.open_with(&*pool, opener)?,
+            None => {
+                self.pool.now().locked = None;
+                let key = keyring.open(&*pool);
+                if key.as_ref().is_err_and(|e| e.kind() == Kind::Refused) {
+                    self.pool.now().locked = Some(Instant::now());
+                }
+                key?
+            }
+        };
         let folder = self.state.repository(&record.id)?;
         let repository = Arc::new(Repository::open(pool.clone(), &folder, &key)?);
+        // Never in plain where a TPM kept it, though it may have refused today.
+        if opener.is_some() && matches!(keyring.home(), Ok(Home::Plain | Home::Nothing)) {
+            keyring.remember(&key)?;
+        }
         Ok(Open { pool, repository })
     }
 }
@@ -339,7 +387,7 @@ impl PoolRecord {
     }
 }
 
-fn no_pool() -> Error {
+pub(super) fn no_pool() -> Error {
     Error::new(
         Kind::Missing,
         "there is no pool yet; create it on the box's disks first",

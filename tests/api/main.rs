@@ -7,6 +7,7 @@ mod data;
 mod faults;
 #[path = "../harness/mod.rs"]
 mod harness;
+mod keys;
 mod lab;
 
 use std::path::PathBuf;
@@ -26,6 +27,7 @@ fn daemon() {
         listen: Some(([127, 0, 0, 1], 0).into()),
         dev: Some(folder.into()),
         helper_socket: PathBuf::from("/nonexistent"),
+        tpm_socket: PathBuf::from("/nonexistent"),
     })
     .unwrap();
 }
@@ -96,6 +98,13 @@ const ROUTES: &[(Method, &str)] = &[
     (Method::POST, "/pool"),
     (Method::GET, "/pool"),
     (Method::POST, "/pool/rescan"),
+    (Method::POST, "/pool/open"),
+    (Method::GET, "/keys"),
+    (Method::POST, "/keys/passphrases"),
+    (Method::POST, "/keys/tpm"),
+    (Method::POST, "/keys/words"),
+    (Method::POST, "/keys/change"),
+    (Method::DELETE, "/keys/1"),
     (Method::POST, "/sources/host-key"),
     (Method::GET, "/sources"),
     (Method::POST, "/sources"),
@@ -134,6 +143,7 @@ fn strangers_get_nothing_from_any_route() {
     for (method, path) in ROUTES {
         let path = path
             .replace("/x", "/{name}")
+            .replace("keys/1", "keys/{number}")
             .replace("/1", "/{id}")
             .replace("aaaa", "{id}");
         let row = format!("`{method} /api/v1{path}");

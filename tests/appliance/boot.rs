@@ -195,7 +195,8 @@ fn daemon_is_confined(m: &mut Machine) {
     );
 }
 
-fn exposure(m: &mut Machine, report: &Value, unit: &str) -> f64 {
+/// The exposure that `systemd-analyze security` measures.
+pub fn exposure(m: &mut Machine, report: &Value, unit: &str) -> f64 {
     let listed = report
         .as_array()
         .and_then(|all| all.iter().find(|u| u["unit"] == unit));

@@ -60,6 +60,32 @@ impl Daemon {
 }
 
 impl Daemon {
+    /// The box starts again and finds that what opens its pool is gone.
+    pub fn lose_key(&mut self) {
+        self.child.kill().unwrap();
+        self.child.wait().unwrap();
+        let pool = self.folder.path().join("state/pool");
+        let mut lost = 0;
+        for entry in std::fs::read_dir(pool).unwrap() {
+            std::fs::remove_file(entry.unwrap().path()).unwrap();
+            lost += 1;
+        }
+        assert_eq!(lost, 1, "files of keys");
+        let address = self.base.strip_prefix("https://").unwrap();
+        self.child = Command::new(env!("CARGO_BIN_EXE_colca"))
+            .args(["serve", "--dev"])
+            .arg(self.folder.path())
+            .args(["--listen", address])
+            .stdout(Stdio::null())
+            .spawn()
+            .expect("the daemon starts");
+        let begun = std::time::Instant::now();
+        while std::net::TcpStream::connect(address).is_err() {
+            assert!(begun.elapsed() < Duration::from_secs(60), "{address}");
+            std::thread::sleep(Duration::from_millis(50));
+        }
+    }
+
     /// The folder that stands for a disk.
     pub fn disk(&self, number: u32) -> PathBuf {
         self.folder.path().join(format!("disks/disk{number}"))

@@ -11,3 +11,4 @@ mod faults;
 mod keys;
 mod kit;
 mod round_trip;
+mod tpm;

@@ -102,6 +102,15 @@ impl Client {
         Self::answer(path, request.send_json(body)?)
     }
 
+    /// `DELETE /api/v1/PATH`.
+    pub fn delete(&self, path: &str) -> Result<Value> {
+        let mut request = self.agent.delete(self.url(path));
+        if let Some(token) = &self.token {
+            request = request.header("Authorization", format!("Bearer {token}"));
+        }
+        Self::answer(path, request.call()?)
+    }
+
     /// The bytes of `GET /api/v1/PATH`.
     pub fn bytes(&self, path: &str) -> Result<Vec<u8>> {
         let mut request = self.agent.get(self.url(path));

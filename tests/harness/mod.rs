@@ -9,4 +9,5 @@ pub mod facts;
 pub mod peers;
 pub mod qemu;
 pub mod qmp;
+pub mod tpm;
 pub mod tree;

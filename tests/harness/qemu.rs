@@ -18,6 +18,7 @@ use serde_json::{Value, json};
 
 use super::agent::{self, Agent, Output};
 use super::qmp::Qmp;
+use super::tpm::{self, Tpm};
 
 /// Where the guest finds servers that listen on the host's loopback.
 pub const HOST_ADDRESS: &str = "10.0.2.2";
@@ -37,6 +38,7 @@ pub struct Builder {
     system_size: u64,
     disks: Vec<(String, u64)>,
     agent: bool,
+    tpm: bool,
     https_port: Option<u16>,
     folder: Option<PathBuf>,
 }
@@ -57,6 +59,7 @@ pub struct Machine {
     memory_mib: u32,
     disks: BTreeMap<String, Disk>,
     wants_agent: bool,
+    tpm: bool,
     boots: u32,
     running: Option<Running>,
 }
@@ -65,6 +68,8 @@ struct Running {
     child: Child,
     qmp: Qmp,
     agent: Option<Agent>,
+    /// Ends after the machine.
+    _tpm: Option<Tpm>,
 }
 
 impl Drop for Running {
@@ -97,6 +102,12 @@ impl Builder {
     /// Leaves the agent out: the box as it is delivered. `start` then returns as soon as QEMU runs.
     pub fn without_agent(mut self) -> Self {
         self.agent = false;
+        self
+    }
+
+    /// Gives the machine a TPM 2.0, emulated by swtpm; what it keeps outlives a reboot.
+    pub fn tpm(mut self) -> Self {
+        self.tpm = true;
         self
     }
 
@@ -165,6 +176,7 @@ impl Builder {
             memory_mib: self.memory_mib,
             disks,
             wants_agent: self.agent,
+            tpm: self.tpm,
             boots: 0,
             running: None,
         };
@@ -182,6 +194,7 @@ impl Machine {
             system_size: 8 << 30,
             disks: Vec::new(),
             agent: true,
+            tpm: false,
             https_port: None,
             folder: None,
         }
@@ -238,6 +251,10 @@ impl Machine {
                 _ => {}
             }
         }
+        let tpm = match self.tpm {
+            true => Some(Tpm::start(&self.folder)?),
+            false => None,
+        };
         let errors = self.folder.join("qemu.log");
         let mut child = Command::new("qemu-system-x86_64")
             .args(self.arguments(&control, &port))
@@ -254,7 +271,12 @@ impl Machine {
                     true => Some(Agent::new(UnixStream::connect(&port)?)?),
                     false => None,
                 };
-                return Ok(Running { child, qmp, agent });
+                return Ok(Running {
+                    child,
+                    qmp,
+                    agent,
+                    _tpm: tpm,
+                });
             }
             if child.try_wait()?.is_some() || Instant::now() > deadline {
                 let _ = child.kill();
@@ -320,6 +342,15 @@ impl Machine {
                 // A comma would end the value; base64 and unit names have none.
                 add("-smbios", format!("type=11,value={string}"));
             }
+        }
+        if self.tpm {
+            let socket = tpm::socket(&self.folder);
+            add(
+                "-chardev",
+                format!("socket,id=tpm,path={}", socket.display()),
+            );
+            add("-tpmdev", "emulator,id=tpm,chardev=tpm".to_owned());
+            add("-device", "tpm-crb,tpmdev=tpm".to_owned());
         }
         for slot in 0..SLOTS {
             add(
@@ -436,6 +467,17 @@ impl Machine {
     /// Takes the power away at once: nothing in the guest's memory survives.
     pub fn power_cut(&mut self) {
         self.running = None;
+    }
+
+    /// Takes the TPM out of a machine that is off.
+    pub fn remove_tpm(&mut self) {
+        self.tpm = false;
+    }
+
+    /// Puts another TPM, as it comes from its maker, into a machine that is off.
+    pub fn replace_tpm(&mut self) -> Result<()> {
+        self.tpm = true;
+        Tpm::forget(&self.folder)
     }
 
     /// Lets the box shut down in order and boots it again.

@@ -86,6 +86,21 @@ impl Repository {
     /// `Busy` while a backup or a collection runs. After any other error it is
     /// open whether the change happened; either key opens what there is.
     pub fn change_key(&self, new: &MasterKey, recovery: &RecoveryKey) -> Result<()> {
+        self.change_key_with(new, recovery, None)
+    }
+
+    /// The same, with one slot more in the new header: for who keeps no master
+    /// key outside but a secret that opens this slot. *That* must then be kept
+    /// safe before.
+    ///
+    /// # Errors
+    /// As [`Repository::change_key`] and [`Repository::add_key_slot`].
+    pub fn change_key_with(
+        &self,
+        new: &MasterKey,
+        recovery: &RecoveryKey,
+        slot: Option<&NewSlot<'_>>,
+    ) -> Result<()> {
         let older = self.keys.secrets();
         if older.iter().any(|old| old.0 == new.0) {
             return Err(Error::new(
@@ -93,9 +108,17 @@ impl Repository {
                 "the new master key was used before; generate another one",
             ));
         }
-        self.replace_header(|header, _| header.next_epoch(&older, new, recovery))?;
+        self.replace_header(|header, _| {
+            header.next_epoch(&older, new, recovery)?;
+            slot.map_or(Ok(()), |slot| header.add_slot(new, slot).map(drop))
+        })?;
         self.keys.push(new);
         Ok(())
+    }
+
+    /// The master key in use, for who keeps it outside the repository.
+    pub fn master_key(&self) -> MasterKey {
+        self.keys.master()
     }
 
     fn replace_header<T>(

@@ -55,9 +55,10 @@ pub(crate) fn verify(
     for (name, why) in &repository.unusable {
         found.error(format!("{} cannot be used: {why}", Name::Segment(*name)));
     }
-    missing(repository, &mut found)?;
+    let away = missing(repository, &mut found)?;
     let snapshots = repository.snapshots.all();
-    let segments = repository.index.numbers();
+    let mut segments = repository.index.numbers();
+    segments.retain(|number| !away.contains(number));
     let total = segments.len() + snapshots.len();
     progress.files_total.store(total as u64, Ordering::Relaxed);
     if data {
@@ -99,8 +100,12 @@ fn settle(repository: &Repository, mut found: Findings) -> Result<Findings> {
     Ok(found)
 }
 
-/// Notes segments the index relies on that the storage does not list.
-fn missing(repository: &Repository, found: &mut Findings) -> Result<()> {
+/// Notes segments the index relies on that the storage does not list. Those
+/// that only cannot be reached now are named in the report and returned; their
+/// chunks are not lost.
+fn missing(repository: &Repository, found: &mut Findings) -> Result<BTreeSet<u32>> {
+    let whole = repository.storage.complete();
+    let mut away = BTreeSet::new();
     let listed: HashMap<Name, u64> = repository
         .storage
         .list(Class::Segments)?
@@ -115,7 +120,14 @@ fn missing(repository: &Repository, found: &mut Findings) -> Result<()> {
                 "{name} is {len} bytes long, not {}",
                 segment.stored
             )),
-            None => found.error(format!("{name} is missing")),
+            None => match &whole {
+                Ok(()) => found.error(format!("{name} is missing")),
+                Err(why) => {
+                    found.error(format!("{name} cannot be reached now: {why}"));
+                    away.insert(segment.number);
+                    continue;
+                }
+            },
         }
         gone.insert(segment.number, name);
     }
@@ -126,7 +138,7 @@ fn missing(repository: &Repository, found: &mut Findings) -> Result<()> {
             }
         })?;
     }
-    Ok(())
+    Ok(away)
 }
 
 /// Whether a failure says something about stored data, not about the moment.

@@ -126,6 +126,7 @@ mod tests {
         let service = Service::open(Options {
             state: folder.path().join("state"),
             devices: devices::folders(folder.path()),
+            sealer: crate::appliance::tpm::direct(),
         })
         .unwrap();
         let code = service.claim_code().unwrap().unwrap();

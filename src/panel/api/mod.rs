@@ -4,6 +4,7 @@ mod auth;
 mod disks;
 mod find;
 mod jobs;
+mod keys;
 pub mod problem;
 mod provider;
 mod snapshots;
@@ -31,6 +32,13 @@ pub fn router() -> Router<AppState> {
         .route("/disks", get(disks::list))
         .route("/pool", get(disks::pool).post(disks::create_pool))
         .route("/pool/rescan", post(disks::rescan))
+        .route("/pool/open", post(keys::open_pool))
+        .route("/keys", get(keys::show))
+        .route("/keys/passphrases", post(keys::add_passphrase))
+        .route("/keys/tpm", post(keys::add_tpm))
+        .route("/keys/words", post(keys::renew_words))
+        .route("/keys/change", post(keys::change))
+        .route("/keys/{number}", delete(keys::remove))
         .route("/sources/host-key", post(sources::host_key))
         .route("/sources", get(sources::list).post(sources::add))
         .route("/sources/{name}", delete(sources::remove))

@@ -23,6 +23,7 @@ pub async fn show(visit: Visit) -> Result<Response, Fault> {
     let body = html! {
         (layout::heading(&title, &l.t("disks-lead"), html! {
             @if pool.is_some() {
+                a.button.plain href=(links::KEYS) { (icon(icons::KEY)) (l.t("keys-title")) }
                 (parts::post_button(visit.csrf(), links::RESCAN, "plain", icons::RUN, &l.t("disks-rescan")))
             }
         }))
@@ -130,6 +131,7 @@ pub(super) fn pool_card(l: Language, pool: &PoolView, link: bool) -> Markup {
                 (parts::notice(Level::Bad, &l.t("find-pool-failed"), html! {
                     p { (l.t("find-pool-failed-do")) }
                     (errors::detail(l, problem))
+                    p { a href=(links::KEYS) { (l.t("keys-see")) } }
                 }))
             }
         }

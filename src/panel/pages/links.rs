@@ -22,6 +22,20 @@ pub const NEW_POOL: &str = "/disks/pool";
 pub const RESCAN: &str = "/disks/rescan";
 /// The recovery words, until they are confirmed.
 pub const WORDS: &str = "/disks/words";
+/// What opens the pool.
+pub const KEYS: &str = "/disks/keys";
+/// Opens a pool by hand (post only, as all that follow here).
+pub const KEYS_OPEN: &str = "/disks/keys/open";
+/// Adds a passphrase.
+pub const KEYS_PASSPHRASE: &str = "/disks/keys/passphrase";
+/// Lets the box's TPM open the pool.
+pub const KEYS_TPM: &str = "/disks/keys/tpm";
+/// Removes a way in.
+pub const KEYS_REMOVE: &str = "/disks/keys/remove";
+/// Makes new recovery words.
+pub const KEYS_WORDS: &str = "/disks/keys/words";
+/// Changes the key.
+pub const KEYS_CHANGE: &str = "/disks/keys/change";
 /// Checks everything stored (post only).
 pub const VERIFY: &str = "/disks/verify";
 /// Where data comes from.

@@ -14,6 +14,7 @@ mod find;
 pub mod format;
 mod icons;
 mod jobs;
+mod keys;
 mod layout;
 mod links;
 mod live;
@@ -51,6 +52,13 @@ pub fn router() -> Router<AppState> {
         .route(links::VERIFY, post(disks::verify))
         .route(links::NEW_POOL, get(new_pool::show).post(new_pool::create))
         .route(links::WORDS, get(new_pool::words).post(new_pool::kept))
+        .route(links::KEYS, get(keys::show))
+        .route(links::KEYS_OPEN, post(keys::open))
+        .route(links::KEYS_PASSPHRASE, post(keys::passphrase))
+        .route(links::KEYS_TPM, post(keys::tpm))
+        .route(links::KEYS_REMOVE, post(keys::remove))
+        .route(links::KEYS_WORDS, post(keys::words))
+        .route(links::KEYS_CHANGE, post(keys::change_key))
         .route(links::SOURCES, get(sources::list))
         .route("/sources/{name}", get(sources::show))
         .route("/sources/{name}/run", post(sources::run))

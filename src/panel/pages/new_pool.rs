@@ -335,7 +335,9 @@ pub async fn kept(Posted { visit, fields }: Posted) -> Response {
     if !fields.has("kept") {
         return visit.done(links::WORDS, Level::Warn, l.t("words-not-ticked"), "");
     }
-    visit.desk.words_kept(&visit.session.user);
+    if visit.desk.words_kept(&visit.session.user) {
+        return visit.done(links::KEYS, Level::Good, l.t("keys-words-kept"), "");
+    }
     visit.done(
         links::TODAY,
         Level::Good,

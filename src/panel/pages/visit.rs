@@ -43,6 +43,8 @@ pub struct Desk {
 struct Words {
     user: String,
     words: Zeroizing<Vec<String>>,
+    /// In place of others, not of a new pool.
+    renewed: bool,
 }
 
 impl Desk {
@@ -62,11 +64,21 @@ impl Desk {
         mine.into_iter().map(|(_, flash)| flash).collect()
     }
 
-    /// Keeps words until [`Desk::words_kept`].
+    /// Keeps a new pool's words until [`Desk::words_kept`].
     pub fn keep_words(&self, user: &str, words: Vec<String>) {
+        self.set_words(user, words, false);
+    }
+
+    /// The same for words that replace others.
+    pub fn renew_words(&self, user: &str, words: Vec<String>) {
+        self.set_words(user, words, true);
+    }
+
+    fn set_words(&self, user: &str, words: Vec<String>, renewed: bool) {
         *lock(&self.words) = Some(Words {
             user: user.to_owned(),
             words: Zeroizing::new(words),
+            renewed,
         });
     }
 
@@ -78,12 +90,11 @@ impl Desk {
             .map(|w| w.words.clone())
     }
 
-    /// They were written down: wipes them.
-    pub fn words_kept(&self, user: &str) {
+    /// They were written down: wipes them. Whether they replaced others.
+    pub fn words_kept(&self, user: &str) -> bool {
         let mut kept = lock(&self.words);
-        if kept.as_ref().is_some_and(|w| w.user == user) {
-            *kept = None;
-        }
+        let mine = kept.take_if(|w| w.user == user);
+        mine.is_some_and(|w| w.renewed)
     }
 }
 

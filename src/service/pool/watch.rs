@@ -9,6 +9,9 @@ use crate::service::Service;
 
 /// How often disks are looked for while something is missing.
 const LOOK: Duration = Duration::from_secs(10);
+/// How often the pool is tried again while what opens it does not: a person
+/// must act, and every try asks the TPM.
+const LOCKED: Duration = Duration::from_secs(300);
 
 /// Ends the thread that looks for disks.
 #[derive(Default)]
@@ -60,7 +63,13 @@ impl Service {
         if !needed {
             return;
         }
-        let before = self.pool.now().problem.clone();
+        let (before, locked) = {
+            let now = self.pool.now();
+            (now.problem.clone(), now.locked)
+        };
+        if locked.is_some_and(|since| since.elapsed() < LOCKED) {
+            return;
+        }
         if let Err(e) = self.look_for_disks() {
             let text = e.to_string();
             // Said once, not every few seconds.
