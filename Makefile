@@ -3,7 +3,7 @@ SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 MAKEFLAGS += --no-print-directory
 .DELETE_ON_ERROR:
-.PHONY: help run test setup lint build unit fuzz-slice image appliance fuzz bench bench-limits bench-files bench-scale clean
+.PHONY: help run test setup lint build unit fuzz-slice image appliance fuzz bench bench-limits bench-files bench-snapshots bench-scale clean
 
 BINARY := target/release/colca
 IMAGE  := out/colca.raw
@@ -72,6 +72,10 @@ bench-limits: setup ## What this machine could reach, and Colca's share of it (R
 bench-files: setup ## What a great number of files costs (FILES="1_000_000 10_000_000" COLCA_BENCH_DIR=FOLDER)
 	$(call say,Measuring great numbers of files)
 	cargo bench --profile release --locked --quiet --bench files -- $(FILES)
+
+bench-snapshots: setup ## What a great number of snapshots costs (SNAPSHOTS="100 10_000" COLCA_BENCH_DIR=FOLDER)
+	$(call say,Measuring great numbers of snapshots)
+	cargo bench --profile release --locked --quiet --bench snapshots -- $(SNAPSHOTS)
 
 bench-scale: ## The chunk index at 1, 10 and 100 million chunks (SIZES="1 10": only these)
 	$(call say,The chunk index at scale)

@@ -6,18 +6,18 @@
 // A benchmark that cannot go on says so and ends.
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
+mod figures;
 mod tree;
 
 use std::path::Path;
-use std::process::Command;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
 
 use colca::engine::{
     BackupOptions, CollectOptions, MasterKey, Params, Progress, Query, RecoveryKey, Repository,
     Snapshot,
 };
 use colca::provider::Folder;
+use figures::{Phase, Rows, peak, spread, time};
 use tree::Shape;
 
 const MASTER: MasterKey = MasterKey([7; 32]);
@@ -36,68 +36,8 @@ const PHASES: [(&str, Phase); 10] = [
     ("collect", collect),
 ];
 
-type Phase = fn(&Path, Shape) -> Rows;
-type Rows = Vec<(String, String)>;
-
 fn main() {
-    // `cargo bench` adds an argument of its own.
-    let mut arguments: Vec<String> = std::env::args()
-        .skip(1)
-        .filter(|a| a != "--bench")
-        .collect();
-    if let [phase, folder, files] = &arguments[..]
-        && let Some((_, run)) = PHASES.iter().find(|(name, _)| name == phase)
-    {
-        let shape = Shape {
-            files: number(files),
-            changed: false,
-        };
-        for (what, figure) in run(Path::new(folder), shape) {
-            println!("{what}\t{figure}");
-        }
-        return;
-    }
-    if arguments.is_empty() {
-        arguments = ["100000", "1000000", "10000000"].map(Into::into).to_vec();
-    }
-    let base = std::env::var_os("COLCA_BENCH_DIR").unwrap_or_else(|| std::env::temp_dir().into());
-    let mut rows: Vec<(String, Vec<String>)> = Vec::new();
-    for files in &arguments {
-        let folder = tempfile::tempdir_in(&base).expect("a folder to work in");
-        let figures = PHASES
-            .iter()
-            .flat_map(|(phase, _)| in_process(phase, folder.path(), number(files)));
-        for (n, (what, figure)) in figures.enumerate() {
-            eprintln!("{files} files: {what}: {figure}");
-            match rows.get_mut(n) {
-                Some(row) => row.1.push(figure),
-                None => rows.push((what, vec![figure])),
-            }
-        }
-    }
-    println!("| files | {} |", arguments.join(" | "));
-    println!("|---|{}", "---:|".repeat(arguments.len()));
-    for (what, figures) in rows {
-        println!("| {what} | {} |", figures.join(" | "));
-    }
-}
-
-fn number(text: &str) -> u64 {
-    text.replace('_', "").parse().expect("a number of files")
-}
-
-fn in_process(phase: &str, folder: &Path, files: u64) -> Rows {
-    let mut command = Command::new(std::env::current_exe().unwrap());
-    command.arg(phase).arg(folder).arg(files.to_string());
-    let out = command
-        .stderr(std::process::Stdio::inherit())
-        .output()
-        .unwrap();
-    assert!(out.status.success(), "{phase} failed");
-    let text = String::from_utf8(out.stdout).unwrap();
-    let rows = text.lines().map(|line| line.split_once('\t').unwrap());
-    rows.map(|(what, figure)| (what.to_owned(), figure.to_owned()))
-        .collect()
+    figures::run(&PHASES, &[100_000, 1_000_000, 10_000_000], "files");
 }
 
 fn open(folder: &Path) -> Arc<Repository> {
@@ -121,7 +61,8 @@ fn backup(repository: &Repository, shape: Shape) {
     assert_eq!(report.warnings, []);
 }
 
-fn make(folder: &Path, shape: Shape) -> Rows {
+fn make(folder: &Path, files: u64) -> Rows {
+    let shape = Shape::new(files);
     for part in ["storage", "state"] {
         std::fs::create_dir(folder.join(part)).unwrap();
     }
@@ -140,7 +81,7 @@ fn make(folder: &Path, shape: Shape) -> Rows {
     rows
 }
 
-fn read_in(folder: &Path, _: Shape) -> Rows {
+fn read_in(folder: &Path, _: u64) -> Rows {
     let repository = open(folder);
     let again = repository.snapshots().unwrap().len() > 1;
     let what = if again {
@@ -158,16 +99,17 @@ fn read_in(folder: &Path, _: Shape) -> Rows {
     ]
 }
 
-fn change(folder: &Path, shape: Shape) -> Rows {
+fn change(folder: &Path, files: u64) -> Rows {
+    let shape = Shape::new(files);
     let repository = open(folder);
     let took = time(|| {
         backup(
             &repository,
             Shape {
-                changed: true,
+                version: 7,
                 ..shape
             },
-        )
+        );
     });
     vec![
         ("second backup, 0.1 % changed all over".into(), took),
@@ -175,7 +117,7 @@ fn change(folder: &Path, shape: Shape) -> Rows {
     ]
 }
 
-fn compare(folder: &Path, _: Shape) -> Rows {
+fn compare(folder: &Path, _: u64) -> Rows {
     let mut rows = Vec::new();
     let mut opened = None;
     rows.push(("opening".into(), time(|| opened = Some(open(folder)))));
@@ -204,7 +146,8 @@ fn compare(folder: &Path, _: Shape) -> Rows {
     rows
 }
 
-fn browse(folder: &Path, shape: Shape) -> Rows {
+fn browse(folder: &Path, files: u64) -> Rows {
+    let shape = Shape::new(files);
     let repository = open(folder);
     let (old, _) = snapshots(&repository);
     let mut random = tree::Random(shape.files);
@@ -238,7 +181,8 @@ fn browse(folder: &Path, shape: Shape) -> Rows {
     ]
 }
 
-fn find(folder: &Path, shape: Shape) -> Rows {
+fn find(folder: &Path, files: u64) -> Rows {
+    let shape = Shape::new(files);
     let repository = open(folder);
     let mut random = tree::Random(shape.files);
     let find = |text: &str, least: usize| {
@@ -281,7 +225,7 @@ fn find(folder: &Path, shape: Shape) -> Rows {
     rows.chain([peak()]).collect()
 }
 
-fn verify(folder: &Path, _: Shape) -> Rows {
+fn verify(folder: &Path, _: u64) -> Rows {
     let repository = open(folder);
     let took = time(|| {
         let report = repository.verify(false, &Progress::default()).unwrap();
@@ -290,7 +234,8 @@ fn verify(folder: &Path, _: Shape) -> Rows {
     vec![("verifying both trees".into(), took), peak()]
 }
 
-fn restore(folder: &Path, shape: Shape) -> Rows {
+fn restore(folder: &Path, files: u64) -> Rows {
+    let shape = Shape::new(files);
     let repository = open(folder);
     let (old, _) = snapshots(&repository);
     let took = time(|| {
@@ -302,7 +247,7 @@ fn restore(folder: &Path, shape: Shape) -> Rows {
     vec![("restoring one to nowhere".into(), took), peak()]
 }
 
-fn collect(folder: &Path, _: Shape) -> Rows {
+fn collect(folder: &Path, _: u64) -> Rows {
     let repository = open(folder);
     let (old, _) = snapshots(&repository);
     repository.forget(&old).unwrap();
@@ -311,53 +256,4 @@ fn collect(folder: &Path, _: Shape) -> Rows {
         repository.collect(&options, &Progress::default()).unwrap();
     });
     vec![("collecting after one is forgotten".into(), took), peak()]
-}
-
-/// Time on the clock, and of all processor cores together: what does not
-/// depend on how busy the machine is otherwise.
-fn time<T>(work: impl FnOnce() -> T) -> String {
-    let (begun, before) = (Instant::now(), cpu());
-    work();
-    format!("{} ({} CPU)", show(begun.elapsed()), show(cpu() - before))
-}
-
-/// Processor time of this process so far, to a hundredth of a second.
-fn cpu() -> Duration {
-    let stat = std::fs::read_to_string("/proc/self/stat").unwrap();
-    // The name of the process, in brackets, may contain spaces.
-    let fields: Vec<&str> = stat[stat.rfind(')').unwrap()..].split(' ').collect();
-    let ticks = |n: usize| fields[n].parse::<u64>().unwrap();
-    Duration::from_millis(10 * (ticks(12) + ticks(13)))
-}
-
-fn show(d: Duration) -> String {
-    match d.as_secs_f64() {
-        s if s >= 10.0 => format!("{s:.0} s"),
-        s if s >= 1.0 => format!("{s:.1} s"),
-        s => format!("{:.1} ms", s * 1000.0),
-    }
-}
-
-/// Median and worst of several runs.
-fn spread(runs: usize, mut work: impl FnMut()) -> String {
-    let mut times: Vec<Duration> = (0..runs)
-        .map(|_| {
-            let begun = Instant::now();
-            work();
-            begun.elapsed()
-        })
-        .collect();
-    times.sort();
-    format!("{} ({})", show(times[runs / 2]), show(times[runs - 1]))
-}
-
-/// The most memory this process has held.
-fn peak() -> (String, String) {
-    let status = std::fs::read_to_string("/proc/self/status").unwrap();
-    let line = status
-        .lines()
-        .find_map(|l| l.strip_prefix("VmHWM:"))
-        .unwrap();
-    let kib: u64 = line.trim().trim_end_matches(" kB").parse().unwrap();
-    ("… peak memory".into(), format!("{} MiB", kib >> 10))
 }

@@ -13,11 +13,12 @@ use colca::engine::{Error, Kind, Result};
 pub const HUGE: &[u8] = b"escaneos";
 const PER_FOLDER: u64 = 100;
 
-/// How many files, and whether one in a thousand has changed.
+/// How many files, and which version: from 1 on, another thousandth of the
+/// files is changed in each.
 #[derive(Clone, Copy)]
 pub struct Shape {
     pub files: u64,
-    pub changed: bool,
+    pub version: u64,
 }
 
 /// Splitmix64: the same numbers in every run.
@@ -38,6 +39,11 @@ impl Random {
 }
 
 impl Shape {
+    /// The first version.
+    pub fn new(files: u64) -> Self {
+        Self { files, version: 0 }
+    }
+
     /// Files in the largest folder.
     pub fn huge(self) -> u64 {
         (self.files / 10).min(1_000_000)
@@ -89,7 +95,8 @@ impl Shape {
 
     /// No content, so that only names and metadata are measured.
     fn entry(self, name: Vec<u8>, n: u64) -> Entry {
-        let later = i64::from(self.changed && n % 1000 == 7);
+        let changed = n % 1000 == self.version % 1000;
+        let later = if changed { self.version as i64 } else { 0 };
         let mut random = Random(n);
         let time = |secs: i64| Time { secs, nanos: 5 };
         let meta = Meta {

@@ -10,7 +10,7 @@ use crate::engine::blocks::{chunk_id, open_block};
 use crate::engine::codec::Decompressor;
 use crate::engine::crypt::ObjectKey;
 use crate::engine::error::{Error, Kind, Result};
-use crate::engine::format::segment::{BlockEntry, RECORD, SegmentHeader, damaged};
+use crate::engine::format::segment::{BLOCK_MAX, BlockEntry, RECORD, SegmentHeader, damaged};
 use crate::engine::ids::{Id, IdMap};
 use crate::engine::index::{Locator, SegmentInfo};
 use crate::engine::pack::Stop;
@@ -39,7 +39,8 @@ pub(super) fn read_all(
             let run = || -> Result<()> {
                 let mut tools = Tools {
                     zstd: Decompressor::new()?,
-                    body: Vec::new(),
+                    // Room for any block at once: growing with them would leave gaps in memory.
+                    body: Vec::with_capacity(BLOCK_MAX),
                 };
                 while let Some(number) = segments.get(next.fetch_add(1, Ordering::Relaxed)) {
                     let Some(segment) = repository.index.segment(*number) else {
