@@ -249,6 +249,32 @@ fn a_dropped_output_leaves_nothing_and_the_old_file() {
     assert_eq!(fs::read(dir.path().join("old")).unwrap(), b"old");
 }
 
+/// Files get their names at once there; the promises are the same.
+#[test]
+fn a_folder_the_restore_made_keeps_no_half_file_and_replaces_what_is_put_there() {
+    let dir = tempfile::tempdir().unwrap();
+    let target = local_target(dir.path()).unwrap();
+    target.folder(&path(&[b"new"])).unwrap();
+    let output = target.file(&path(&[b"new", b"half"]), 1000).unwrap();
+    output.write_at(0, b"half").unwrap();
+    let made: Vec<_> = fs::read_dir(dir.path().join("new")).unwrap().collect();
+    assert_eq!(made[0].as_ref().unwrap().file_name(), "half");
+    drop(output);
+    assert_eq!(fs::read_dir(dir.path().join("new")).unwrap().count(), 0);
+
+    // Somebody with the owner's rights puts a link where a file will be.
+    fs::write(dir.path().join("secret"), "secret").unwrap();
+    std::os::unix::fs::symlink("../secret", dir.path().join("new/file")).unwrap();
+    let output = target.file(&path(&[b"new", b"file"]), 4).unwrap();
+    output.write_at(0, b"mine").unwrap();
+    output.close().unwrap();
+    let file = dir.path().join("new/file");
+    assert!(file.symlink_metadata().unwrap().is_file());
+    assert_eq!(fs::read(file).unwrap(), b"mine");
+    assert_eq!(fs::read(dir.path().join("secret")).unwrap(), b"secret");
+    assert_eq!(fs::read_dir(dir.path().join("new")).unwrap().count(), 1);
+}
+
 #[test]
 fn a_folder_with_files_in_it_is_not_replaced_by_a_file() {
     let dir = tempfile::tempdir().unwrap();

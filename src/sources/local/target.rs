@@ -312,7 +312,10 @@ impl Target for LocalTarget {
             rustix::fs::openat(&dir.fd, name, flags, Mode::empty()).map_err(opening)?
         };
         if meta.kind == FileType::Folder {
+            // From here on it may have a default ACL, which files made in it inherit.
             self.fresh().remove(path);
+            let mut recent = self.recent.lock().unwrap_or_else(PoisonError::into_inner);
+            recent.retain(|(way, _)| way != path);
         }
         let mut words = attributes::apply(&fd, How::ByPath, meta, &self.said)
             .map_err(|e| e.context(self.show(path)))?;
