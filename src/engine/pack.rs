@@ -59,6 +59,8 @@ impl Stop {
 
 /// A closed segment on its way to the storage.
 pub(crate) struct Finished {
+    /// The hash of `bytes`, the segment's name.
+    pub name: [u8; 32],
     pub bytes: Vec<u8>,
     pub header: SegmentHeader,
     pub blocks: Vec<BlockEntry>,
@@ -217,11 +219,14 @@ impl Packer {
             hash: *blake3::hash(&open.bytes[offset..]).as_bytes(),
         };
         open.bytes.extend_from_slice(&footer.encode());
+        // Here and not in the writer, which has enough to do.
+        let name = *blake3::hash(&open.bytes).as_bytes();
         let stopped = || Error::new(Kind::Cancelled, "stopped by an earlier error");
         let out = self.out.lock().unwrap_or_else(PoisonError::into_inner);
         out.as_ref()
             .ok_or_else(stopped)?
             .send(Finished {
+                name,
                 bytes: open.bytes,
                 header: open.header,
                 blocks: open.blocks,

@@ -143,7 +143,7 @@ impl<'a> Store<'a> {
     }
 
     fn write(&self, segment: Finished, spare: &Spare) -> Result<()> {
-        let name = *blake3::hash(&segment.bytes).as_bytes();
+        let name = segment.name;
         let stored = segment.bytes.len() as u64;
         self.storage.put(&Name::Segment(name), &segment.bytes)?;
         spare

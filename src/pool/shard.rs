@@ -1,7 +1,7 @@
 //! Reading and writing one shard file.
 
 use std::fs::{self, File};
-use std::io;
+use std::io::{self, IoSlice};
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -57,13 +57,33 @@ impl ShardWriter {
         usize::from(self.header.index)
     }
 
-    /// Writes the next block; stripes come in order.
-    pub fn write_block(&mut self, stripe: u64, block: &[u8]) -> io::Result<()> {
-        let offset = self.header.geometry.block_offset(stripe);
-        self.file.write_all_at(block, offset)?;
-        self.sums
-            .extend_from_slice(&layout::block_sum(&self.key, stripe, block));
+    /// Writes the next blocks; stripes come in order.
+    pub fn write_blocks(&mut self, first: u64, blocks: &[&[u8]]) -> io::Result<()> {
+        for (block, stripe) in blocks.iter().zip(first..) {
+            self.sums
+                .extend_from_slice(&layout::block_sum(&self.key, stripe, block));
+        }
+        let mut offset = self.header.geometry.block_offset(first);
+        let mut slices: Vec<IoSlice<'_>> = blocks.iter().map(|b| IoSlice::new(b)).collect();
+        let mut rest = &mut slices[..];
+        while !rest.is_empty() {
+            let written =
+                rustix::io::retry_on_intr(|| rustix::io::pwritev(&self.file, rest, offset))?;
+            if written == 0 {
+                return Err(io::ErrorKind::WriteZero.into());
+            }
+            offset += written as u64;
+            IoSlice::advance_slices(&mut rest, written);
+        }
         Ok(())
+    }
+
+    /// Lets the disk begin with what was written from block `first` on, so
+    /// that [`Self::finish`] waits for less.
+    pub fn hurry(&self, first: u64) {
+        let from = self.header.geometry.block_offset(first);
+        // Advice only. Linux starts writing out what is dirty, without waiting for it.
+        let _ = rustix::fs::fadvise(&self.file, from, None, rustix::fs::Advice::DontNeed);
     }
 
     /// Writes the checksums and makes the content durable, so that the name

@@ -36,7 +36,7 @@ use super::{BackupOptions, Warning};
 pub(crate) use folder::bad_name;
 use folder::{FolderState, Job};
 use links::Links;
-use queue::Queue;
+pub(crate) use queue::Queue;
 
 /// What a finished walk knows.
 pub(crate) struct Saved {
@@ -61,6 +61,8 @@ struct Shared<'a> {
     links: Links,
     faults: reader::Faults,
     workers: usize,
+    /// Files a worker opens before it reads the first of them.
+    ahead: usize,
 }
 
 impl Shared<'_> {
@@ -131,6 +133,8 @@ pub(crate) fn save(
             links: Links::default(),
             faults: reader::Faults::default(),
             workers,
+            // Elsewhere opening waits for an answer, and the workers are more instead.
+            ahead: if tree.parallel() == 0 { AHEAD } else { 0 },
         };
         shared.queue.push([Job::List {
             folder: root.clone(),
@@ -183,6 +187,9 @@ impl Drop for Closer<'_> {
         self.0.close();
     }
 }
+
+/// Enough for a disk's queue, few enough for the limit of open files.
+const AHEAD: usize = 16;
 
 /// Each worker holds a few MiB of buffers.
 const MOST_WORKERS: usize = 16;

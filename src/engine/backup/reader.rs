@@ -132,13 +132,14 @@ impl Reader {
         }
     }
 
-    /// Saves the content of `name` as it is while being read. `each` hears how
-    /// many bytes came, and may end the backup.
+    /// Saves the content of `name`, which may be `opened` already, as it is
+    /// while being read. `each` hears how many bytes came, and may end the backup.
     pub(super) fn read(
         &mut self,
         folder: &dyn Folder,
         name: &[u8],
         meta: &Meta,
+        opened: Option<Box<dyn Input>>,
         out: &mut Depositor<'_>,
         each: impl FnMut(u64) -> Result<(), Error>,
     ) -> Result<Content, Failure> {
@@ -148,12 +149,13 @@ impl Reader {
                 "is not a regular file",
             )));
         };
-        let mut input = match folder
-            .open_part(name, meta, 0..u64::MAX)
-            .map_err(Failure::Source)?
-        {
+        let open = || match folder.open_part(name, meta, 0..u64::MAX)? {
+            Some(input) => Ok(input),
+            None => folder.open(name),
+        };
+        let mut input = match opened {
             Some(input) => input,
-            None => folder.open(name).map_err(Failure::Source)?,
+            None => open().map_err(Failure::Source)?,
         };
         let mut extents = Extents::new();
         let limit = expected.saturating_add(GROWTH);

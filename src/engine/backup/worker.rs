@@ -1,5 +1,6 @@
 //! The workers: they save what the listings of folders give.
 
+use std::collections::VecDeque;
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, PoisonError};
 
@@ -13,7 +14,7 @@ use crate::engine::convert;
 use crate::engine::error::{Error, Kind, Result};
 use crate::engine::format::tree::{Bytes, EntryV1, KindV1, List};
 use crate::engine::store::Depositor;
-use crate::engine::tree::{Entry, Meta};
+use crate::engine::tree::{Entry, Folder, Input, Meta};
 use crate::engine::warnings::display;
 
 /// One worker.
@@ -118,23 +119,26 @@ impl<'s> Worker<'s> {
     fn files(&mut self, window: &Arc<Window>, files: Vec<(usize, Entry)>) -> Result<()> {
         let folder = &window.folder;
         let mut done = Vec::with_capacity(files.len());
-        for (at, entry) in files {
+        let mut ahead = Ahead::new(self.shared.ahead);
+        for (n, (at, entry)) in files.iter().enumerate() {
             self.check()?;
+            let opened = ahead.next(&*folder.handle, &files[n..]);
+            let at = *at;
             let mut saved = convert::entry(entry.name.clone(), &entry.meta);
             if let Some(known) = self.shared.links.take(&entry.meta) {
                 adopt(&mut saved, known);
                 self.count(entry.meta.size());
                 done.push((at, saved));
-            } else if self.is_big(folder, &entry)? {
+            } else if self.is_big(folder, entry)? {
                 // Counts as a job of the window of its own.
                 window.pending.fetch_add(1, Ordering::AcqRel);
-                let big = Arc::new(Big::new(window.clone(), at, entry, saved));
+                let big = Arc::new(Big::new(window.clone(), at, entry.clone(), saved));
                 let helpers = (big.parts() as usize).min(self.shared.workers);
                 big.helpers.store(helpers, Ordering::Release);
                 let jobs = (0..helpers).map(|_| Job::Parts(big.clone()));
                 self.shared.queue.push(jobs);
             } else {
-                if let Some(saved) = self.file(folder, &entry, saved)? {
+                if let Some(saved) = self.file(folder, entry, saved, opened)? {
                     done.push((at, saved));
                 }
                 self.shared.progress.files.fetch_add(1, Ordering::Relaxed);
@@ -165,6 +169,7 @@ impl<'s> Worker<'s> {
         folder: &FolderState,
         entry: &Entry,
         mut saved: EntryV1,
+        mut opened: Option<Box<dyn Input>>,
     ) -> Result<Option<EntryV1>> {
         let shared = self.shared;
         let read = shared.faults.guard(|| {
@@ -172,6 +177,7 @@ impl<'s> Worker<'s> {
                 &*folder.handle,
                 &entry.name,
                 &entry.meta,
+                opened.take(),
                 &mut self.out,
                 |n| shared.advance(n),
             )
@@ -293,6 +299,35 @@ impl<'s> Worker<'s> {
             jobs = 1;
         }
         Ok(())
+    }
+}
+
+/// Files opened before they are read, so that a disk brings several at once.
+struct Ahead {
+    most: usize,
+    opened: VecDeque<Option<Box<dyn Input>>>,
+}
+
+impl Ahead {
+    fn new(most: usize) -> Self {
+        Self {
+            most,
+            opened: VecDeque::new(),
+        }
+    }
+
+    /// The first of `files`, if it is open. One that cannot be opened is dealt
+    /// with where it is read.
+    fn next(&mut self, folder: &dyn Folder, files: &[(usize, Entry)]) -> Option<Box<dyn Input>> {
+        for (_, entry) in files.iter().take(self.most).skip(self.opened.len()) {
+            let meta = &entry.meta;
+            let input = match meta.size() < BIG && meta.links == 1 {
+                true => folder.open_part(&entry.name, meta, 0..u64::MAX).ok(),
+                false => None,
+            };
+            self.opened.push_back(input.flatten());
+        }
+        self.opened.pop_front().flatten()
     }
 }
 

@@ -45,7 +45,7 @@ impl Default for Limits {
         Self {
             memory: (1 << 16) / 8 * 7,
             small: 512 << 10,
-            resident: 24 << 20,
+            resident: 64 << 20,
         }
     }
 }
@@ -183,11 +183,14 @@ impl Index {
             }
         }
         work.changed = true;
-        for run in merged {
-            if run.durable.load(Ordering::Acquire) {
-                work.doomed.push(run.files.clone());
-            } else {
-                remove(&run.files);
+        let files = |run: &Arc<Run>| (run.files.clone(), run.durable.load(Ordering::Acquire));
+        let merged: Vec<_> = merged.iter().map(files).collect();
+        // Their pages leave memory before those of the new run come, not after the files went.
+        drop(runs);
+        for (files, durable) in merged {
+            match durable {
+                true => work.doomed.push(files),
+                false => remove(&files),
             }
         }
         Ok(())

@@ -11,8 +11,8 @@
 use std::fs::File;
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
-use std::sync::OnceLock;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Mutex, OnceLock, PoisonError};
 
 use super::filter::{self, BLOCK};
 use super::page::{self, ENTRIES, PAGE, prefix};
@@ -45,9 +45,14 @@ pub(super) struct Run {
     fences: Vec<u64>,
     filter: Vec<u8>,
     blocks: u64,
-    /// So many pages from the start are kept in memory once one is needed.
+    /// So many pages from the start may be kept in memory, and are once as many
+    /// were read one by one: for a few chunks that only seemed to be here it is not worth it.
     grant: u64,
+    /// Reads of pages that may be kept.
+    reads: AtomicU64,
     resident: OnceLock<Vec<u8>>,
+    /// Held by who brings `resident`.
+    loading: Mutex<()>,
 }
 
 /// The names of a run's files.
@@ -125,7 +130,9 @@ impl Run {
             filter: bytes,
             blocks,
             grant: pages.min((room / PAGE) as u64),
+            reads: AtomicU64::new(0),
             resident: OnceLock::new(),
+            loading: Mutex::default(),
         })
     }
 
@@ -178,7 +185,10 @@ impl Run {
     fn in_page(&self, at: usize, id: &Id) -> Result<Option<Locator>> {
         let number = at as u64;
         let n = self.entries_in(number);
-        if number < self.grant {
+        if number < self.grant
+            && (self.resident.get().is_some()
+                || self.reads.fetch_add(1, Ordering::Relaxed) >= self.grant)
+        {
             let pages = self.resident()?;
             return Ok(page::find(&pages[at * PAGE..(at + 1) * PAGE], n, id));
         }
@@ -209,6 +219,11 @@ impl Run {
     }
 
     fn resident(&self) -> Result<&[u8]> {
+        if let Some(pages) = self.resident.get() {
+            return Ok(pages);
+        }
+        // One thread brings them, or they would be in memory several times.
+        let _only = self.loading.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(pages) = self.resident.get() {
             return Ok(pages);
         }

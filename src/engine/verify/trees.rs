@@ -1,4 +1,4 @@
-//! Walking every snapshot's tree.
+//! Walking the snapshots' trees to name what is damaged.
 
 use super::{Findings, about_data};
 use crate::engine::Repository;
@@ -6,10 +6,10 @@ use crate::engine::blocks::Blocks;
 use crate::engine::error::Result;
 use crate::engine::format::snapshot::SnapshotV1;
 use crate::engine::format::tree::{EntryV1, Extent, Item, KindV1, List};
-use crate::engine::ids::{Id, IdSet};
+use crate::engine::ids::{Id, IdMap, IdSet};
 use crate::engine::nodes::{ListIter, read_node};
 use crate::engine::progress::Progress;
-use crate::engine::storage::hex;
+use crate::engine::storage::{Name, hex};
 use crate::engine::warnings::display;
 
 /// Most files named for one snapshot.
@@ -96,43 +96,26 @@ impl<'r> Trees<'r> {
         found: &mut Findings,
         say: &mut impl FnMut(&mut Findings, &[Vec<u8>], String),
     ) -> Result<()> {
-        let mut bad = self.broken(&entry.xattrs, |_| None)?;
-        match &entry.kind {
-            KindV1::File { extents, .. } if bad.is_none() => {
-                let (lost, index) = (&found.lost, &self.repository.index);
-                bad = self.broken(extents, |extent| match extent {
-                    Extent::Data { id, .. } => match lost.get(id) {
-                        Some(name) => Some(Ok(format!("its content is damaged in {name}"))),
-                        None => match index.lookup(id) {
-                            Ok(Some(_)) => None,
-                            Ok(None) => {
-                                Some(Ok(format!("its content (chunk {id}) is in no segment")))
-                            }
-                            Err(e) => Some(Err(e)),
-                        },
-                    },
-                    Extent::Zeros { .. } => None,
-                })?;
-            }
-            KindV1::Folder { id, .. } if !self.whole.contains(id) => {
-                match ListIter::node(&*self.repository.blocks, id) {
-                    Ok(entries) => {
-                        levels.push(Level {
-                            id: *id,
-                            name: entry.name.0.clone(),
-                            entries,
-                            whole: bad.is_none(),
-                        });
-                        if let Some(why) = bad {
-                            say(found, &path(levels), why);
-                        }
-                        return Ok(());
+        let mut bad = broken_entry(self.repository, &entry, &found.lost)?;
+        if let KindV1::Folder { id, .. } = &entry.kind
+            && !self.whole.contains(id)
+        {
+            match ListIter::node(&*self.repository.blocks, id) {
+                Ok(entries) => {
+                    levels.push(Level {
+                        id: *id,
+                        name: entry.name.0.clone(),
+                        entries,
+                        whole: bad.is_none(),
+                    });
+                    if let Some(why) = bad {
+                        say(found, &path(levels), why);
                     }
-                    Err(e) if about_data(&e) => bad = Some(format!("this folder is lost: {e}")),
-                    Err(e) => return Err(e),
+                    return Ok(());
                 }
+                Err(e) if about_data(&e) => bad = Some(format!("this folder is lost: {e}")),
+                Err(e) => return Err(e),
             }
-            _ => {}
         }
         if let Some(why) = bad {
             if let Some(level) = levels.last_mut() {
@@ -146,34 +129,57 @@ impl<'r> Trees<'r> {
         }
         Ok(())
     }
+}
 
-    /// What is wrong with a list or its items, if anything.
-    fn broken<T: Item>(
-        &self,
-        list: &List<T>,
-        check: impl Fn(&T) -> Option<Result<String>>,
-    ) -> Result<Option<String>> {
-        let mut stack = vec![list.clone()];
-        while let Some(list) = stack.pop() {
-            match list {
-                List::Items(items) => {
-                    if let Some(why) = items.iter().find_map(&check) {
-                        return why.map(Some);
-                    }
-                }
-                List::Pages(pages) => {
-                    for page in pages {
-                        match read_node(&self.repository.blocks, &page.id) {
-                            Ok(list) => stack.push(list),
-                            Err(e) if about_data(&e) => return Ok(Some(e.to_string())),
-                            Err(e) => return Err(e),
-                        }
-                    }
+/// What is wrong with an entry's own content and attributes, if anything.
+pub(super) fn broken_entry(
+    repository: &Repository,
+    entry: &EntryV1,
+    lost: &IdMap<Name>,
+) -> Result<Option<String>> {
+    let bad = broken(repository, &entry.xattrs, |_| None)?;
+    let KindV1::File { extents, .. } = &entry.kind else {
+        return Ok(bad);
+    };
+    if bad.is_some() {
+        return Ok(bad);
+    }
+    broken(repository, extents, |extent| match extent {
+        Extent::Data { id, .. } => match lost.get(id) {
+            Some(name) => Some(Ok(format!("its content is damaged in {name}"))),
+            None => match repository.index.lookup(id) {
+                Ok(Some(_)) => None,
+                Ok(None) => Some(Ok(format!("its content (chunk {id}) is in no segment"))),
+                Err(e) => Some(Err(e)),
+            },
+        },
+        Extent::Zeros { .. } => None,
+    })
+}
+
+/// What is wrong with a list or its items, if anything.
+fn broken<T: Item>(
+    repository: &Repository,
+    list: &List<T>,
+    check: impl Fn(&T) -> Option<Result<String>>,
+) -> Result<Option<String>> {
+    let mut pages = match list {
+        List::Items(items) => return items.iter().find_map(check).transpose(),
+        List::Pages(pages) => pages.clone(),
+    };
+    while let Some(page) = pages.pop() {
+        match read_node(&repository.blocks, &page.id) {
+            Ok(List::Items(items)) => {
+                if let Some(why) = items.iter().find_map(&check) {
+                    return why.map(Some);
                 }
             }
+            Ok(List::Pages(more)) => pages.extend(more),
+            Err(e) if about_data(&e) => return Ok(Some(e.to_string())),
+            Err(e) => return Err(e),
         }
-        Ok(None)
     }
+    Ok(None)
 }
 
 /// The path of the innermost folder.

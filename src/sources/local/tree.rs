@@ -11,12 +11,15 @@ use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
-use rustix::fs::{Dir, Mode, OFlags};
+use rustix::fs::{Advice, Dir, Mode, OFlags};
 use rustix::io::Errno;
 
 use super::{Attributed, absolute, device, examine, failed, meta, type_of};
 use crate::engine::tree::{Entry, Examined, FileType, Folder, Input, Meta, Names, Tree};
 use crate::engine::{Error, Kind, Result};
+
+/// Files up to so many bytes are read at once.
+const SMALL: u64 = 1 << 20;
 
 /// The folder and all below it, opened anew for each backup.
 pub(in crate::sources) struct LocalTree {
@@ -212,9 +215,15 @@ impl Folder for LocalFolder {
             return self.open(name).map(Some);
         };
         let fd = self.open_file(name)?;
-        if size > 1 << 20 {
-            // Only a hint: a file system without read-ahead may refuse it.
-            let _ = rustix::fs::fadvise(&fd, 0, None, rustix::fs::Advice::Sequential);
+        // Only hints: a file system without read-ahead may refuse them. What is
+        // small is brought while files opened before it are read.
+        let advice = match size {
+            0 => None,
+            1..=SMALL => Some(Advice::WillNeed),
+            _ => Some(Advice::Sequential),
+        };
+        if let Some(advice) = advice {
+            let _ = rustix::fs::fadvise(&fd, 0, None, advice);
         }
         Ok(Some(Box::new(LocalInput {
             fd,
@@ -223,7 +232,7 @@ impl Folder for LocalFolder {
             end: part.end.min(size),
             data_until: 0,
             // Small files are read at once; their zeros are found in memory.
-            sparse: size > 1 << 20,
+            sparse: size > SMALL,
         })))
     }
 
