@@ -8,9 +8,8 @@ use super::errors::Fault;
 use super::icons::{self, icon};
 use super::layout::{self, Head, Section};
 use super::parts::{self, Level};
-use super::snapshots::kind;
 use super::visit::{Fields, Visit};
-use super::{format, links};
+use super::{format, links, snapshots};
 use crate::engine;
 use crate::panel::paths;
 use crate::panel::texts::Language;
@@ -38,12 +37,8 @@ pub async fn show(
             Some(visit.ask(move |s| s.find_files(&query)).await)
         }
     };
-    let mut names: Vec<String> = match visit.ask(|s| s.snapshots()).await {
-        Ok(all) => all.into_iter().map(|s| s.name).collect(),
-        Err(_) => Vec::new(),
-    };
-    names.sort();
-    names.dedup();
+    let all = visit.ask(|s| s.snapshots()).await;
+    let names = snapshots::sources(&all.unwrap_or_default());
     let title = l.t("find-title");
     let body = html! {
         nav aria-label=(l.t("trail")) {
@@ -114,7 +109,7 @@ fn results(l: Language, found: &FoundView) -> Markup {
 }
 
 fn row(l: Language, hit: &HitView) -> Markup {
-    let (mark, word) = kind(l, hit.kind);
+    let (mark, word) = snapshots::kind(l, hit.kind);
     let (name, folder) = match hit.raw_path.split_last() {
         Some((name, folder)) => (paths::show(&[name]), folder),
         None => (String::new(), &[][..]),

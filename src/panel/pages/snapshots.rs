@@ -1,5 +1,7 @@
 //! What is kept: snapshots by source, and the files within one.
 
+use std::collections::BTreeSet;
+
 use axum::extract::{Path, Query};
 use axum::response::Response;
 use maud::{Markup, html};
@@ -21,6 +23,12 @@ const PAGE: usize = 50;
 /// Names on one page of a folder.
 const NAMES: usize = 500;
 
+/// Names of the sources that snapshots are of, in order and each once.
+pub(super) fn sources(all: &[Snapshot]) -> Vec<String> {
+    let names: BTreeSet<&String> = all.iter().map(|s| &s.name).collect();
+    names.into_iter().cloned().collect()
+}
+
 /// All snapshots, newest first, or those of one source.
 pub async fn list(
     visit: Visit,
@@ -36,9 +44,7 @@ pub async fn list(
         Ok(all) => (all, None),
         Err(fault) => (Vec::new(), ready.then_some(fault)),
     };
-    let mut names: Vec<String> = all.iter().map(|s| s.name.clone()).collect();
-    names.sort();
-    names.dedup();
+    let names = sources(&all);
     if let Some(source) = &source {
         all.retain(|s| s.name == *source);
     }
