@@ -10,10 +10,10 @@ use super::layout::{self, Head, Section};
 use super::parts::{self, Level};
 use super::visit::{Fields, Visit};
 use super::{format, links, snapshots};
-use crate::engine;
+use crate::engine::{self, EntryKind};
 use crate::panel::paths;
 use crate::panel::texts::Language;
-use crate::service::{EntryType, FoundView, HitView};
+use crate::service::{FoundView, HitView};
 
 /// Hits on the page; whoever gets more gives more of the name.
 const HITS: usize = 200;
@@ -117,7 +117,7 @@ fn row(l: Language, hit: &HitView) -> Markup {
     let id = &hit.last.id;
     // A folder is opened; of anything else, the folder it is in.
     let target = match hit.kind {
-        EntryType::Folder => links::files(id, &hit.raw_path),
+        EntryKind::Folder => links::files(id, &hit.raw_path),
         _ => links::files(id, folder),
     };
     html! {
@@ -133,7 +133,7 @@ fn row(l: Language, hit: &HitView) -> Markup {
                 }
             }
             td.number data-label=(l.t("col-size")) {
-                @if hit.kind == EntryType::File { (format::size(l, hit.size)) } @else { "–" }
+                @if hit.kind == EntryKind::File { (format::size(l, hit.size)) } @else { "–" }
             }
             td data-label=(l.t("col-changed")) { (parts::when(l, hit.mtime)) }
             td data-label=(l.t("nav-snapshots")) {
@@ -144,7 +144,7 @@ fn row(l: Language, hit: &HitView) -> Markup {
             }
             td.end {
                 div.actions {
-                    @if matches!(hit.kind, EntryType::File | EntryType::Folder) {
+                    @if matches!(hit.kind, EntryKind::File | EntryKind::Folder) {
                         a.button.plain.slim href=(links::download(id, &hit.raw_path)) download {
                             (icon(icons::DOWNLOAD)) (l.t("download"))
                             span.hidden-text { ": " (name) }

@@ -12,11 +12,11 @@ use super::layout::{self, Head, Section};
 use super::parts::{self, Level};
 use super::visit::{Fields, Visit};
 use super::{find, format, jobs, links};
-use crate::engine::Snapshot;
+use crate::engine::{EntryKind, Snapshot};
 use crate::panel::download as stream;
 use crate::panel::paths::{QueryAfter, QueryPath};
 use crate::panel::texts::Language;
-use crate::service::{EntryType, EntryView};
+use crate::service::EntryView;
 
 /// Snapshots on one page.
 const PAGE: usize = 50;
@@ -237,14 +237,14 @@ fn facts(l: Language, snapshot: &Snapshot) -> Markup {
 }
 
 /// An entry's icon and its type in words.
-pub(super) fn kind(l: Language, kind: EntryType) -> (Icon, std::borrow::Cow<'static, str>) {
+pub(super) fn kind(l: Language, kind: EntryKind) -> (Icon, std::borrow::Cow<'static, str>) {
     match kind {
-        EntryType::Folder => (icons::FOLDER, l.t("type-folder")),
-        EntryType::File => (icons::FILE, l.t("type-file")),
-        EntryType::Symlink => (icons::LINK, l.t("type-link")),
-        EntryType::Fifo => (icons::OTHER, l.t("type-fifo")),
-        EntryType::Socket => (icons::OTHER, l.t("type-socket")),
-        EntryType::CharDevice | EntryType::BlockDevice => (icons::OTHER, l.t("type-device")),
+        EntryKind::Folder => (icons::FOLDER, l.t("type-folder")),
+        EntryKind::File => (icons::FILE, l.t("type-file")),
+        EntryKind::Symlink => (icons::LINK, l.t("type-link")),
+        EntryKind::Fifo => (icons::OTHER, l.t("type-fifo")),
+        EntryKind::Socket => (icons::OTHER, l.t("type-socket")),
+        EntryKind::CharDevice | EntryKind::BlockDevice => (icons::OTHER, l.t("type-device")),
     }
 }
 
@@ -252,7 +252,7 @@ fn row(l: Language, snapshot: &Snapshot, folder: &[Vec<u8>], entry: &EntryView) 
     let mut path = folder.to_vec();
     path.push(entry.raw_name.clone());
     let (mark, word) = kind(l, entry.kind);
-    let loadable = matches!(entry.kind, EntryType::File | EntryType::Folder);
+    let loadable = matches!(entry.kind, EntryKind::File | EntryKind::Folder);
     html! {
         tr {
             th scope="row" {
@@ -260,7 +260,7 @@ fn row(l: Language, snapshot: &Snapshot, folder: &[Vec<u8>], entry: &EntryView) 
                     (icon(mark))
                     span {
                         span.hidden-text { (word) ": " }
-                        @if entry.kind == EntryType::Folder {
+                        @if entry.kind == EntryKind::Folder {
                             a href=(links::files(&snapshot.id, &path)) { (entry.name) }
                         } @else { (entry.name) }
                         @if let Some(target) = &entry.target { small.soft { "→ " (target) } }
@@ -268,7 +268,7 @@ fn row(l: Language, snapshot: &Snapshot, folder: &[Vec<u8>], entry: &EntryView) 
                 }
             }
             td.number data-label=(l.t("col-size")) {
-                @if entry.kind == EntryType::File { (format::size(l, entry.size)) } @else { "–" }
+                @if entry.kind == EntryKind::File { (format::size(l, entry.size)) } @else { "–" }
             }
             td data-label=(l.t("col-changed")) { (parts::when(l, entry.mtime)) }
             td.mono.nowrap data-label=(l.t("col-mode")) { (format::mode(entry.mode)) }
