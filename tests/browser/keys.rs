@@ -3,7 +3,7 @@
 use super::audit::Audit;
 use super::chrome::Chrome;
 use super::daemon::Daemon;
-use super::{PASSWORD, USER, claim, create_pool};
+use super::steps::{PASSWORD, USER, claim, create_pool};
 
 const PHRASE: &str = "cuatro palabras y otra";
 

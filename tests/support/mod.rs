@@ -1,7 +1,13 @@
 //! Helpers of the engine's tests: a storage that can fail and lose power, and
 //! trees and targets in memory.
 // A test fails by panicking; not every test uses every helper.
-#![allow(clippy::unwrap_used, clippy::expect_used, dead_code, missing_docs)]
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    dead_code,
+    missing_docs,
+    unused_imports
+)]
 
 pub mod crash;
 pub mod cut;
