@@ -3,13 +3,14 @@
 //! The rooms stand on floors; a room imports only rooms on lower floors, so
 //! that the house stays a tree (see `docs/architecture.md`).
 
-// Floor 1: pure machinery, none of which knows the others.
-pub mod devices;
+// Floor 1: pure machinery.
 pub mod engine;
 pub mod jobs;
+mod privileged;
 
 // Floor 2: the engine's seams joined to the world.
 pub mod appliance;
+pub mod devices;
 pub mod pool;
 pub mod provider;
 pub mod sources;

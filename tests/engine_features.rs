@@ -14,28 +14,13 @@ use colca::engine::{
     Repository, Unlock,
 };
 use support::memory::{MemTree, Node};
-use support::{Box_, MASTER, RECOVERY, master, noise, text};
-
-fn tree() -> Node {
-    let mut root = Node::folder();
-    root.put("big", Node::file(noise(1_500_000, 1)));
-    for i in 0..60 {
-        root.put(&format!("d{}/f{i}", i % 5), Node::file(text(3000, i)));
-    }
-    root
-}
+use support::{Box_, MASTER, RECOVERY, header_body, master, noise, put_header, tree};
 
 /// Sets a flag in one of the header's four sets, as a newer program would.
 fn set_flag(b: &Box_, set: usize, flag: u32) {
-    let mut bytes = b.fake.bytes(&Name::Header);
-    bytes.truncate(bytes.len() - 64);
-    bytes[16 + 8 * set + flag as usize / 8] |= 1 << (flag % 8);
-    let key = blake3::derive_key("colca v1 header", &MASTER.0);
-    let seal = blake3::keyed_hash(&key, &bytes);
-    bytes.extend_from_slice(seal.as_bytes());
-    let sum = blake3::hash(&bytes);
-    bytes.extend_from_slice(sum.as_bytes());
-    b.fake.tamper(&Name::Header, Some(bytes));
+    let mut body = header_body(&b.fake);
+    body[16 + 8 * set + flag as usize / 8] |= 1 << (flag % 8);
+    put_header(&b.fake, body);
 }
 
 fn flags(b: &Box_) -> Vec<u8> {

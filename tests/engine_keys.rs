@@ -15,19 +15,10 @@ use colca::engine::{
 };
 use support::fake::Fault;
 use support::memory::{MemTree, Node};
-use support::{Box_, MASTER, RECOVERY, noise, text};
+use support::{Box_, MASTER, RECOVERY, header_body, noise, put_header, tree};
 
 const NEW: MasterKey = MasterKey([21; 32]);
 const NEW_WORDS: RecoveryKey = RecoveryKey([22; 32]);
-
-fn tree() -> Node {
-    let mut root = Node::folder();
-    root.put("big", Node::file(noise(1_500_000, 1)));
-    for i in 0..60 {
-        root.put(&format!("d{}/f{i}", i % 5), Node::file(text(3000, i)));
-    }
-    root
-}
 
 fn phrase(text: &str) -> Passphrase {
     Passphrase::new(text).unwrap()
@@ -43,22 +34,6 @@ fn unlock(b: &Box_, with: Unlock<'_>) -> Result<[u8; 32], Kind> {
     Repository::unlock(&*b.fake, with)
         .map(|key| key.0)
         .map_err(|e| e.kind())
-}
-
-/// Puts header bytes in place as somebody with the key would: sealed (§3) and summed.
-fn put_header(b: &Box_, mut body: Vec<u8>, master: &MasterKey) {
-    let key = blake3::derive_key("colca v1 header", &master.0);
-    let seal = blake3::keyed_hash(&key, &body);
-    body.extend_from_slice(seal.as_bytes());
-    let sum = blake3::hash(&body);
-    body.extend_from_slice(sum.as_bytes());
-    b.fake.tamper(&Name::Header, Some(body));
-}
-
-fn header_body(b: &Box_) -> Vec<u8> {
-    let mut bytes = b.fake.bytes(&Name::Header);
-    bytes.truncate(bytes.len() - 64);
-    bytes
 }
 
 #[test]
@@ -391,13 +366,13 @@ fn a_header_changed_without_the_key_is_called_corrupt() {
 #[test]
 fn slots_of_a_newer_program_are_kept_as_they_are() {
     let b = Box_::new();
-    let mut body = header_body(&b);
+    let mut body = header_body(&b.fake);
     let mut foreign = vec![9, 2, 5, 0];
     foreign.extend_from_slice(&17u32.to_le_bytes());
     foreign.extend_from_slice(b"xyabcde");
     body[104] = 2;
     body.extend_from_slice(&foreign);
-    put_header(&b, body, &MASTER);
+    put_header(&b.fake, body);
     let b = b.reopen();
     let one = OutsideKey([31; 32]);
     let slot = NewSlot {

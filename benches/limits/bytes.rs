@@ -6,21 +6,11 @@ use std::ops::Range;
 use std::time::Duration;
 
 use aws_lc_rs::aead::{AES_256_GCM, Aad, LessSafeKey, Nonce, UnboundKey};
-use zstd::zstd_safe::{CParameter, Strategy};
+use colca::engine::codec::{LEVEL_1, SAMPLE, SAMPLES, WORTH};
 
 use crate::sample::{self, Sample};
 use crate::timing::{Share, Stage, hot, stage, timed};
 
-/// What level 1 stands for and how much a block must save, as in `src/engine/codec.rs`.
-const LEVEL_1: [CParameter; 6] = [
-    CParameter::WindowLog(20),
-    CParameter::Strategy(Strategy::ZSTD_dfast),
-    CParameter::HashLog(16),
-    CParameter::ChainLog(14),
-    CParameter::MinMatch(6),
-    CParameter::SearchLog(1),
-];
-const WORTH: usize = 32;
 const KEY: [u8; 32] = [7; 32];
 
 fn key() -> io::Result<LessSafeKey> {
@@ -122,18 +112,17 @@ pub struct Stored {
 }
 
 /// One block as the engine compresses it, if that is worth it. After a block
-/// that did not compress the next ones are only probed.
+/// that did not compress the next ones are only sampled.
 fn pack<'a>(
     zstd: &mut zstd::bulk::Compressor<'_>,
     doubtful: &mut bool,
     body: &[u8],
     out: &'a mut [u8],
 ) -> Option<&'a [u8]> {
-    const PROBE: usize = 4 << 10;
-    if *doubtful && body.len() >= 8 * PROBE {
-        *doubtful = !(0..4).any(|i| {
-            let probe = &body[i * body.len() / 4..][..PROBE];
-            zstd.compress_to_buffer(probe, &mut out[..PROBE - PROBE / WORTH])
+    if *doubtful && body.len() >= 2 * SAMPLES * SAMPLE {
+        *doubtful = !(0..SAMPLES).any(|i| {
+            let sample = &body[i * body.len() / SAMPLES..][..SAMPLE];
+            zstd.compress_to_buffer(sample, &mut out[..SAMPLE - SAMPLE / WORTH])
                 .is_ok()
         });
         if *doubtful {

@@ -3,7 +3,6 @@
 //! device path, a tool or an option.
 
 use std::io::{BufRead, Read, Write};
-use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -12,6 +11,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{Devices, Disk};
 use crate::engine::{Error, Kind, Result};
+use crate::privileged::Helper;
 
 /// Longest request in bytes; a serial number and its confirmation.
 pub(super) const LONGEST_REQUEST: u64 = 4 << 10;
@@ -105,57 +105,35 @@ pub(super) fn write_line(to: &mut impl Write, message: &impl Serialize) -> Resul
 }
 
 /// The helper as its clients see it: a connection for each request.
-pub(super) struct Client {
-    socket: PathBuf,
-}
+pub(super) struct Client(Helper);
 
 impl Client {
     pub fn new(socket: &Path) -> Self {
-        Self {
+        Self(Helper {
+            name: "disk",
+            unit: "colca-disk-helper.socket",
             socket: socket.into(),
-        }
+            patience: PATIENCE,
+        })
     }
 
     fn ask(&self, request: &Request) -> Result<Answer> {
-        let connecting = |e| {
-            Error::io(
-                format!(
-                    "reaching the disk helper at {}; is colca-disk-helper.socket running?",
-                    self.socket.display()
-                ),
-                e,
-            )
-        };
-        let mut stream = UnixStream::connect(&self.socket).map_err(connecting)?;
-        stream
-            .set_read_timeout(Some(PATIENCE))
-            .and_then(|()| stream.set_write_timeout(Some(Duration::from_secs(30))))
-            .map_err(connecting)?;
+        let mut stream = self.0.connect()?;
         write_line(&mut stream, request)?;
         let mut reader = std::io::BufReader::new(stream);
         match read_line(&mut reader, LONGEST_ANSWER)? {
             Some(Answer::Error { kind, message }) => Err(Error::new(kind, message)),
             Some(answer) => Ok(answer),
-            None => Err(Error::new(
-                Kind::Transient,
-                "the disk helper ended without an answer; its log tells why, try again",
-            )),
+            None => Err(self.0.ended()),
         }
     }
-}
-
-fn unexpected() -> Error {
-    Error::new(
-        Kind::Io,
-        "the disk helper answered something else than was asked; are both of the same version?",
-    )
 }
 
 impl Devices for Client {
     fn disks(&self) -> Result<Vec<Disk>> {
         match self.ask(&Request::List {})? {
             Answer::Disks(disks) => Ok(disks),
-            _ => Err(unexpected()),
+            _ => Err(self.0.unexpected()),
         }
     }
 
@@ -166,14 +144,14 @@ impl Devices for Client {
         };
         match self.ask(&request)? {
             Answer::Folder(folder) => Ok(folder),
-            _ => Err(unexpected()),
+            _ => Err(self.0.unexpected()),
         }
     }
 
     fn mount_members(&self) -> Result<Vec<PathBuf>> {
         match self.ask(&Request::MountMembers {})? {
             Answer::Folders(folders) => Ok(folders),
-            _ => Err(unexpected()),
+            _ => Err(self.0.unexpected()),
         }
     }
 }

@@ -4,22 +4,15 @@
 //! time limit, because a dying disk can hold a tool for ever; and what the
 //! tool complained about goes into the error.
 
-use std::io::{Read, Write};
-use std::process::{Command, Stdio};
-use std::time::{Duration, Instant};
+use std::io::Read;
+use std::process::Command;
+use std::time::Duration;
 
 use crate::engine::{Error, Kind, Result};
+use crate::privileged::{self, Output};
 
 /// Longest output kept. A listing of a hundred disks is some 200 KB.
 const LONGEST: u64 = 4 << 20;
-
-/// What a tool left behind.
-pub(super) struct Output {
-    /// Exit code; -1 when a signal ended it.
-    pub code: i32,
-    pub stdout: Vec<u8>,
-    pub stderr: String,
-}
 
 /// Runs a tool and waits for it, whatever its exit code.
 pub(super) fn run(
@@ -27,66 +20,29 @@ pub(super) fn run(
     arguments: &[&str],
     input: &str,
     limit: Duration,
-) -> Result<Output> {
-    let starting = |e| Error::io(format!("starting {program}, a part of this system"), e);
-    let mut child = Command::new(program)
+) -> Result<Output<Vec<u8>>> {
+    let mut command = Command::new(program);
+    command
         .args(arguments)
         .env_clear()
-        .env("PATH", "/usr/sbin:/usr/bin:/sbin:/bin")
-        .env("LC_ALL", "C")
-        .stdin(Stdio::piped())
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped())
-        .spawn()
-        .map_err(starting)?;
-    let stdin = child.stdin.take();
-    let (stdout, stderr) = (child.stdout.take(), child.stderr.take());
-    std::thread::scope(|scope| {
-        scope.spawn(move || {
-            if let Some(mut stdin) = stdin {
-                // A tool that does not want its input says so by its exit code.
-                let _ = stdin.write_all(input.as_bytes());
-            }
-        });
-        let out = scope.spawn(move || collect(stdout));
-        let err = scope.spawn(move || collect(stderr));
-        let began = Instant::now();
-        let status = loop {
-            match child.try_wait().map_err(starting)? {
-                Some(status) => break status,
-                None if began.elapsed() > limit => {
-                    // Both fail only if it has ended just now.
-                    let _ = child.kill();
-                    let _ = child.wait();
-                    return Err(Error::new(
-                        Kind::Transient,
-                        format!(
-                            "{program} {} did not end within {} seconds and was stopped; the disk may be failing",
-                            arguments.join(" "),
-                            limit.as_secs()
-                        ),
-                    ));
-                }
-                None => std::thread::sleep(Duration::from_millis(5)),
-            }
-        };
-        Ok(Output {
-            code: status.code().unwrap_or(-1),
-            stdout: out.join().unwrap_or_default(),
-            stderr: String::from_utf8_lossy(&err.join().unwrap_or_default())
-                .trim()
-                .to_owned(),
-        })
-    })
-}
-
-fn collect(from: Option<impl Read>) -> Vec<u8> {
-    let mut all = Vec::new();
-    if let Some(from) = from {
+        .env("PATH", "/usr/sbin:/usr/bin:/sbin:/bin");
+    privileged::run(&mut command, input.as_bytes(), limit, |stdout| {
+        let mut all = Vec::new();
         // What was read until an error is what there is.
-        let _ = from.take(LONGEST).read_to_end(&mut all);
-    }
-    all
+        let _ = stdout.take(LONGEST).read_to_end(&mut all);
+        all
+    })
+    .map_err(|e| Error::io(format!("starting {program}, a part of this system"), e))?
+    .ok_or_else(|| {
+        Error::new(
+            Kind::Transient,
+            format!(
+                "{program} {} did not end within {} seconds and was stopped; the disk may be failing",
+                arguments.join(" "),
+                limit.as_secs()
+            ),
+        )
+    })
 }
 
 /// Runs a tool that must succeed; gives what it printed.
@@ -117,6 +73,8 @@ pub(super) fn must(
 
 #[cfg(test)]
 mod tests {
+    use std::time::Instant;
+
     use super::*;
 
     const LIMIT: Duration = Duration::from_secs(10);

@@ -7,12 +7,12 @@ use super::error::{Error, Kind, Result};
 use super::format::segment::{BLOCK_MAX, Codec};
 
 /// A block is stored compressed when that saves at least one part in this many.
-const WORTH: usize = 32;
+pub const WORTH: usize = 32;
 /// What level 1 stands for: for source text and the like a tenth smaller than
 /// the library's own level 1 at a twentieth more time, because the window
 /// covers a whole block and two tables, which still fit the second-level cache,
 /// find longer matches.
-const LEVEL_1: [CParameter; 6] = [
+pub const LEVEL_1: [CParameter; 6] = [
     CParameter::WindowLog(20),
     CParameter::Strategy(Strategy::ZSTD_dfast),
     CParameter::HashLog(16),
@@ -20,8 +20,10 @@ const LEVEL_1: [CParameter; 6] = [
     CParameter::MinMatch(6),
     CParameter::SearchLog(1),
 ];
-const SAMPLE: usize = 4 << 10;
-const SAMPLES: usize = 4;
+/// Bytes of one sample of a body that may not compress.
+pub const SAMPLE: usize = 4 << 10;
+/// How many of them are tried.
+pub const SAMPLES: usize = 4;
 
 /// One worker's compressor. After a body that did not compress, the next ones
 /// are only sampled until a sample does: media and archives cost little, and a

@@ -10,7 +10,8 @@ mod backup;
 mod blocks;
 mod catalogue;
 mod chunker;
-mod codec;
+#[doc(hidden)]
+pub mod codec;
 mod collect;
 mod content;
 mod convert;

@@ -1,7 +1,7 @@
 //! Looking into snapshots.
 
-use super::{EntryType, EntryView, FolderPage, Service};
-use crate::engine::{Error, Kind, Result, Snapshot};
+use super::{EntryView, FolderPage, Service};
+use crate::engine::{EntryKind, Error, Kind, Result, Snapshot};
 
 impl Service {
     /// All snapshots, oldest first.
@@ -34,7 +34,7 @@ impl Service {
     ) -> Result<FolderPage> {
         let repository = self.repository()?;
         let folder = repository.node(&repository.find(snapshot)?, path)?;
-        if EntryView::new(&folder).kind != EntryType::Folder {
+        if EntryView::new(&folder).kind != EntryKind::Folder {
             return Err(Error::new(
                 Kind::Refused,
                 format!(
@@ -51,7 +51,7 @@ impl Service {
             false => None,
         };
         if after.is_none() && next.is_none() {
-            entries.sort_by_key(|entry| entry.kind != EntryType::Folder);
+            entries.sort_by_key(|entry| entry.kind != EntryKind::Folder);
         }
         Ok(FolderPage { entries, next })
     }

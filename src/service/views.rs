@@ -237,40 +237,6 @@ impl JobKind {
     }
 }
 
-/// Types of entries.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum EntryType {
-    /// A regular file.
-    File,
-    /// A folder.
-    Folder,
-    /// A symbolic link.
-    Symlink,
-    /// A named pipe.
-    Fifo,
-    /// A socket's name.
-    Socket,
-    /// A character device.
-    CharDevice,
-    /// A block device.
-    BlockDevice,
-}
-
-impl From<EntryKind> for EntryType {
-    fn from(kind: EntryKind) -> Self {
-        match kind {
-            EntryKind::File => Self::File,
-            EntryKind::Folder => Self::Folder,
-            EntryKind::Symlink => Self::Symlink,
-            EntryKind::Fifo => Self::Fifo,
-            EntryKind::Socket => Self::Socket,
-            EntryKind::CharDevice => Self::CharDevice,
-            EntryKind::BlockDevice => Self::BlockDevice,
-        }
-    }
-}
-
 /// A part of a folder.
 #[derive(Clone, Debug)]
 pub struct FolderPage {
@@ -304,7 +270,7 @@ pub struct HitView {
     pub raw_path: Vec<Vec<u8>>,
     /// What it is in the newest of these snapshots.
     #[serde(rename = "type")]
-    pub kind: EntryType,
+    pub kind: EntryKind,
     /// Bytes of content there; 0 for all but files.
     pub size: u64,
     /// Last change of the content there, to the second.
@@ -340,7 +306,7 @@ impl HitView {
             name: hit.last.name.clone(),
             path: names.collect::<Vec<_>>().join("/"),
             raw_path: hit.path.clone(),
-            kind: hit.kind.into(),
+            kind: hit.kind,
             size: hit.size,
             mtime: hit.mtime,
             versions: hit.versions,
@@ -361,7 +327,7 @@ pub struct EntryView {
     pub raw_name: Vec<u8>,
     /// What it is.
     #[serde(rename = "type")]
-    pub kind: EntryType,
+    pub kind: EntryKind,
     /// Bytes of content; 0 for all but files.
     pub size: u64,
     /// Permission bits.
@@ -379,23 +345,23 @@ impl EntryView {
         let Meta {
             kind, mode, mtime, ..
         } = &node.meta;
-        let (entry_type, size, target) = match kind {
-            FileType::File { size } => (EntryType::File, *size, None),
-            FileType::Folder => (EntryType::Folder, 0, None),
+        let (entry_kind, size, target) = match kind {
+            FileType::File { size } => (EntryKind::File, *size, None),
+            FileType::Folder => (EntryKind::Folder, 0, None),
             FileType::Symlink { target } => (
-                EntryType::Symlink,
+                EntryKind::Symlink,
                 0,
                 Some(String::from_utf8_lossy(target).into_owned()),
             ),
-            FileType::Fifo => (EntryType::Fifo, 0, None),
-            FileType::Socket => (EntryType::Socket, 0, None),
-            FileType::CharDevice { .. } => (EntryType::CharDevice, 0, None),
-            FileType::BlockDevice { .. } => (EntryType::BlockDevice, 0, None),
+            FileType::Fifo => (EntryKind::Fifo, 0, None),
+            FileType::Socket => (EntryKind::Socket, 0, None),
+            FileType::CharDevice { .. } => (EntryKind::CharDevice, 0, None),
+            FileType::BlockDevice { .. } => (EntryKind::BlockDevice, 0, None),
         };
         Self {
             name: String::from_utf8_lossy(&node.name).into_owned(),
             raw_name: node.name.clone(),
-            kind: entry_type,
+            kind: entry_kind,
             size,
             mode: *mode,
             // A time outside the years -9999 to 9999 can only come from a

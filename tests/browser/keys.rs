@@ -3,7 +3,7 @@
 use super::audit::Audit;
 use super::chrome::Chrome;
 use super::daemon::Daemon;
-use super::{PASSWORD, USER, claim, create_pool};
+use super::steps::{PASSWORD, USER, claim, create_pool};
 
 const PHRASE: &str = "cuatro palabras y otra";
 
@@ -27,6 +27,8 @@ async fn keys_are_changed_and_a_lost_one_is_replaced_by_words() {
     claim(&chrome, &daemon).await;
     let first = create_pool(&chrome).await;
     assert_eq!(keep_words(&chrome).await, first);
+    // Leaving before the answer would take the click back.
+    chrome.arrives("/").await;
     chrome.open("/disks").await;
     chrome.press("Claves").await;
     chrome.arrives("/disks/keys").await;
@@ -66,6 +68,7 @@ async fn keys_are_changed_and_a_lost_one_is_replaced_by_words() {
     chrome.fill("user", USER).await;
     chrome.fill("password", PASSWORD).await;
     chrome.click("main form button").await;
+    chrome.arrives("/").await;
     chrome.open("/disks").await;
     chrome.press("Buscar discos").await;
     chrome.press("Abrir con la frase o las palabras").await;

@@ -4,42 +4,22 @@
 use std::os::unix::fs::PermissionsExt;
 
 use crate::facts::{self, Fidelity};
-use crate::kit::{Run, Stage, noise, rich_tree};
-
-fn backed_up(redundancy: &str, disks: usize) -> (Stage, Vec<String>, std::path::PathBuf) {
-    let stage = Stage::new();
-    let words = stage.pool(redundancy, disks);
-    let source = stage.folder("source");
-    rich_tree(&source);
-    stage
-        .colca([&"backup".into(), &source, &"--name".into(), &"docs".into()])
-        .ok();
-    (stage, words, source)
-}
+use crate::kit::{Run, Stage, noise, rich_tree, same};
 
 fn restores(stage: &Stage, source: &std::path::Path) {
     let target = stage.folder("proof");
     stage
         .colca([&"restore".into(), &"docs".into(), &target])
         .ok();
-    facts::same(
-        &facts::read(source, Fidelity::LOCAL).unwrap(),
-        &facts::read(&target, Fidelity::LOCAL).unwrap(),
-    )
-    .unwrap();
+    same(source, &target);
 }
 
 #[test]
 fn wrong_recovery_words_are_refused() {
-    let (stage, mut words, source) = backed_up("1+1", 2);
+    let (stage, mut words, source) = Stage::backed_up("1+1", 2);
     let open = |words: &[String]| {
-        let file = stage.path("words");
-        std::fs::write(&file, words.join(" ")).unwrap();
-        let mut command = stage.command(["pool", "open", "--recovery-key"]);
-        command.env("COLCA_STATE", stage.path("other")).arg(&file);
-        command
-            .args([stage.path("disk1"), stage.path("disk2")])
-            .run()
+        let file = stage.file("words", &words.join(" "));
+        stage.open_elsewhere("other", &["--recovery-key", &file])
     };
     let right = words.clone();
     // Another pool's words are well-formed, and still do not fit.
@@ -93,7 +73,7 @@ fn give_to_nobody(path: &std::path::Path) {
 
 #[test]
 fn a_vanished_source_is_named() {
-    let (stage, _, source) = backed_up("1+1", 2);
+    let (stage, _, source) = Stage::backed_up("1+1", 2);
     let gone = stage.path("gone");
     stage
         .colca([&"backup".into(), &gone, &"--name".into(), &"docs".into()])
@@ -104,14 +84,14 @@ fn a_vanished_source_is_named() {
 
 #[test]
 fn a_corrupt_shard_does_not_disturb_a_restore() {
-    let (stage, _, source) = backed_up("2+1", 3);
+    let (stage, _, source) = Stage::backed_up("2+1", 3);
     flip_middle(&biggest(&stage.path("disk2")));
     restores(&stage, &source);
 }
 
 #[test]
 fn a_corrupt_shard_is_found_and_mended_by_verify() {
-    let (stage, _, source) = backed_up("2+1", 3);
+    let (stage, _, source) = Stage::backed_up("2+1", 3);
     let shard = biggest(&stage.path("disk2"));
     let good = std::fs::read(&shard).unwrap();
     flip_middle(&shard);
@@ -259,7 +239,7 @@ fn a_missing_pool_and_bad_arguments_are_explained() {
 
 #[test]
 fn two_at_once_on_one_state_folder_is_busy() {
-    let (stage, _, source) = backed_up("1+1", 2);
+    let (stage, _, source) = Stage::backed_up("1+1", 2);
     // This process holds the pool, as a running daemon would.
     let key = std::fs::read_to_string(stage.path("state/pool.key")).unwrap();
     let key = colca::engine::MasterKey(colca::engine::storage::unhex(key.trim()).unwrap());

@@ -2,34 +2,7 @@
 
 use std::os::unix::fs::PermissionsExt;
 
-use crate::facts::{self, Fidelity};
-use crate::kit::{Ran, Run, Stage, rich_tree};
-
-/// Opens the stage's disks from another state folder.
-fn elsewhere(stage: &Stage, name: &str, how: &[&str]) -> Ran {
-    let mut command = stage.command(["pool", "open"]);
-    command.env("COLCA_STATE", stage.path(name)).args(how);
-    command
-        .args([stage.path("disk1"), stage.path("disk2")])
-        .run()
-}
-
-fn file(stage: &Stage, name: &str, text: &str) -> String {
-    let path = stage.path(name);
-    std::fs::write(&path, text).unwrap();
-    path.to_str().unwrap().to_owned()
-}
-
-fn backed_up() -> (Stage, Vec<String>, std::path::PathBuf) {
-    let stage = Stage::new();
-    let words = stage.pool("1+1", 2);
-    let source = stage.folder("source");
-    rich_tree(&source);
-    stage
-        .colca([&"backup".into(), &source, &"--name".into(), &"docs".into()])
-        .ok();
-    (stage, words, source)
-}
+use crate::kit::{Run, Stage, same};
 
 fn words(made: &serde_json::Value) -> Vec<String> {
     serde_json::from_value(made["recovery_words"].clone()).unwrap()
@@ -37,8 +10,8 @@ fn words(made: &serde_json::Value) -> Vec<String> {
 
 #[test]
 fn a_passphrase_opens_the_pool_until_it_is_removed() {
-    let (stage, _, source) = backed_up();
-    let typed = file(&stage, "phrase", "cuatro palabras y otra\n");
+    let (stage, _, source) = Stage::backed_up("1+1", 2);
+    let typed = stage.file("phrase", "cuatro palabras y otra\n");
     let number = stage
         .colca([
             "--json",
@@ -58,20 +31,16 @@ fn a_passphrase_opens_the_pool_until_it_is_removed() {
             "key",
             "add-passphrase",
             "--passphrase",
-            &file(&stage, "short", "corta"),
+            &stage.file("short", "corta"),
         ])
         .code(8)
         .says(&["at least 12"]);
     let option = format!("--passphrase={typed}");
-    elsewhere(&stage, "other", &[&option]).ok();
+    stage.open_elsewhere("other", &[&option]).ok();
     let target = stage.path("target");
     let mut restore = stage.command([&"restore".into(), &"docs".into(), &target]);
     restore.env("COLCA_STATE", stage.path("other")).run().ok();
-    facts::same(
-        &facts::read(&source, Fidelity::LOCAL).unwrap(),
-        &facts::read(&target, Fidelity::LOCAL).unwrap(),
-    )
-    .unwrap();
+    same(&source, &target);
 
     let shown = stage.colca(["--json", "key", "show"]).ok().json();
     assert_eq!(shown["slots"][1]["label"], "oficial");
@@ -79,14 +48,15 @@ fn a_passphrase_opens_the_pool_until_it_is_removed() {
     stage.colca(["key", "remove", "2"]).ok();
     stage.colca(["key", "remove", "2"]).code(5);
     stage.colca(["key", "remove", "1"]).code(8);
-    elsewhere(&stage, "third", &[&option])
+    stage
+        .open_elsewhere("third", &[&option])
         .code(8)
         .says(&["passphrase"]);
 }
 
 #[test]
 fn after_a_key_change_only_the_new_words_open_the_pool() {
-    let (stage, old, source) = backed_up();
+    let (stage, old, source) = Stage::backed_up("1+1", 2);
     let page = stage.path("page.html");
     let changed = stage
         .colca(["--json", "key", "change", "--page", page.to_str().unwrap()])
@@ -121,12 +91,15 @@ fn after_a_key_change_only_the_new_words_open_the_pool() {
         .colca([&"backup".into(), &source, &"--name".into(), &"docs".into()])
         .ok();
     stage.colca(["verify", "--data"]).ok();
-    let old = file(&stage, "old", &old.join(" "));
-    let new = file(&stage, "new", &new.join(" "));
-    elsewhere(&stage, "other", &["--recovery-key", &old])
+    let old = stage.file("old", &old.join(" "));
+    let new = stage.file("new", &new.join(" "));
+    stage
+        .open_elsewhere("other", &["--recovery-key", &old])
         .code(8)
         .says(&["newest"]);
-    elsewhere(&stage, "other", &["--recovery-key", &new]).ok();
+    stage
+        .open_elsewhere("other", &["--recovery-key", &new])
+        .ok();
     let mut verify = stage.command(["verify"]);
     verify.env("COLCA_STATE", stage.path("other")).run().ok();
 
@@ -154,19 +127,25 @@ fn after_a_key_change_only_the_new_words_open_the_pool() {
             .json(),
     );
     stage.colca(["snapshots"]).code(8).says(&["key change"]);
-    let third = file(&stage, "third", &third.join(" "));
-    elsewhere(&stage, "state", &["--recovery-key", &third]).ok();
+    let third = stage.file("third", &third.join(" "));
+    stage
+        .open_elsewhere("state", &["--recovery-key", &third])
+        .ok();
     stage.colca(["verify"]).ok();
 }
 
 #[test]
 fn renewed_words_replace_lost_ones_and_old_keys_in_the_state_folder_do_no_harm() {
-    let (stage, old, _) = backed_up();
+    let (stage, old, _) = Stage::backed_up("1+1", 2);
     let made = stage.colca(["--json", "key", "renew-words"]).ok().json();
-    let old = file(&stage, "old", &old.join(" "));
-    elsewhere(&stage, "other", &["--recovery-key", &old]).code(8);
-    let new = file(&stage, "new", &words(&made).join(" "));
-    elsewhere(&stage, "other", &["--recovery-key", &new]).ok();
+    let old = stage.file("old", &old.join(" "));
+    stage
+        .open_elsewhere("other", &["--recovery-key", &old])
+        .code(8);
+    let new = stage.file("new", &words(&made).join(" "));
+    stage
+        .open_elsewhere("other", &["--recovery-key", &new])
+        .ok();
 
     // As after a power cut just before the change: a newer key that fits nothing.
     let keys = stage.path("state/pool.key");

@@ -3,6 +3,8 @@
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
+use crate::facts::{self, Fidelity};
+
 pub struct Stage {
     folder: tempfile::TempDir,
 }
@@ -61,6 +63,32 @@ impl Stage {
         let made = self.colca(arguments).ok().json();
         serde_json::from_value(made["recovery_words"].clone()).unwrap()
     }
+
+    /// A pool with one snapshot, `docs`, of a rich tree; its recovery words and the tree.
+    pub fn backed_up(redundancy: &str, disks: usize) -> (Self, Vec<String>, PathBuf) {
+        let stage = Self::new();
+        let words = stage.pool(redundancy, disks);
+        let source = stage.folder("source");
+        rich_tree(&source);
+        stage
+            .colca([&"backup".into(), &source, &"--name".into(), &"docs".into()])
+            .ok();
+        (stage, words, source)
+    }
+
+    /// Opens the first two disks from another state folder.
+    pub fn open_elsewhere(&self, state: &str, how: &[&str]) -> Ran {
+        let mut command = self.command(["pool", "open"]);
+        command.env("COLCA_STATE", self.path(state)).args(how);
+        command.args([self.path("disk1"), self.path("disk2")]).run()
+    }
+
+    /// Writes a text to a file; its path, as an argument.
+    pub fn file(&self, name: &str, text: &str) -> String {
+        let path = self.path(name);
+        std::fs::write(&path, text).unwrap();
+        path.to_str().unwrap().to_owned()
+    }
 }
 
 pub trait Run {
@@ -112,6 +140,16 @@ impl Ran {
         serde_json::from_str(&self.out)
             .unwrap_or_else(|e| panic!("{e} in:\n{}\n{}", self.out, self.err))
     }
+}
+
+/// What was restored is what there was.
+#[track_caller]
+pub fn same(source: &Path, restored: &Path) {
+    facts::same(
+        &facts::read(source, Fidelity::LOCAL).unwrap(),
+        &facts::read(restored, Fidelity::LOCAL).unwrap(),
+    )
+    .unwrap();
 }
 
 /// A tree with every kind of entry a folder can hold; device nodes and foreign owners when root.

@@ -1,26 +1,16 @@
 //! Back up, look, restore, compare; again after a change.
 
 use crate::facts::{self, Fidelity};
-use crate::kit::{Stage, noise, rich_tree};
+use crate::kit::{Stage, noise, rich_tree, same};
 
 #[test]
 fn every_kind_of_file_comes_back() {
-    let stage = Stage::new();
-    stage.pool("2+1", 3);
-    let source = stage.folder("source");
-    rich_tree(&source);
-    stage
-        .colca([&"backup".into(), &source, &"--name".into(), &"docs".into()])
-        .ok();
+    let (stage, _, source) = Stage::backed_up("2+1", 3);
     let target = stage.path("target");
     stage
         .colca([&"restore".into(), &"docs".into(), &target])
         .ok();
-    facts::same(
-        &facts::read(&source, Fidelity::LOCAL).unwrap(),
-        &facts::read(&target, Fidelity::LOCAL).unwrap(),
-    )
-    .unwrap();
+    same(&source, &target);
     // 50 MiB of hole must not become 50 MiB of disk.
     let blocks = std::os::unix::fs::MetadataExt::blocks(&target.join("sparse").metadata().unwrap());
     assert!(
@@ -71,13 +61,7 @@ fn snapshots_are_listed_oldest_first_with_the_promised_fields() {
 
 #[test]
 fn a_second_backup_stores_only_what_is_new_and_both_restore() {
-    let stage = Stage::new();
-    stage.pool("2+1", 3);
-    let source = stage.folder("source");
-    rich_tree(&source);
-    stage
-        .colca([&"backup".into(), &source, &"--name".into(), &"docs".into()])
-        .ok();
+    let (stage, _, source) = Stage::backed_up("2+1", 3);
     let before = facts::read(&source, Fidelity::LOCAL).unwrap();
     std::fs::write(source.join("datos/nuevo"), vec![1; 5000]).unwrap();
     std::fs::remove_file(source.join("datos/pequeños/000.txt")).unwrap();
@@ -110,13 +94,7 @@ fn a_second_backup_stores_only_what_is_new_and_both_restore() {
 
 #[test]
 fn a_part_can_be_listed_and_restored() {
-    let stage = Stage::new();
-    stage.pool("1+1", 2);
-    let source = stage.folder("source");
-    rich_tree(&source);
-    stage
-        .colca([&"backup".into(), &source, &"--name".into(), &"docs".into()])
-        .ok();
+    let (stage, _, source) = Stage::backed_up("1+1", 2);
     let list = stage.colca(["ls", "docs:datos", "--json"]).ok().json();
     let names: Vec<&str> = list
         .as_array()
@@ -146,18 +124,11 @@ fn a_part_can_be_listed_and_restored() {
 
 #[test]
 fn the_pool_opens_elsewhere_from_its_disks_and_recovery_words_alone() {
-    let stage = Stage::new();
-    let words = stage.pool("2+1", 3);
-    let source = stage.folder("source");
-    rich_tree(&source);
-    stage
-        .colca([&"backup".into(), &source, &"--name".into(), &"docs".into()])
-        .ok();
+    let (stage, words, source) = Stage::backed_up("2+1", 3);
     std::fs::remove_dir_all(stage.path("state")).unwrap();
     // One disk is lost too, and the words were typed without accents and in capitals.
     std::fs::remove_dir_all(stage.disk(2)).unwrap();
-    let file = stage.path("words");
-    std::fs::write(&file, words.join("  ").to_uppercase()).unwrap();
+    let file = stage.file("words", &words.join("  ").to_uppercase());
     let mut open = stage.command(["pool", "open", "--recovery-key"]);
     crate::kit::Run::run(
         open.arg(&file)
@@ -168,11 +139,7 @@ fn the_pool_opens_elsewhere_from_its_disks_and_recovery_words_alone() {
     stage
         .colca([&"restore".into(), &"docs".into(), &target])
         .ok();
-    facts::same(
-        &facts::read(&source, Fidelity::LOCAL).unwrap(),
-        &facts::read(&target, Fidelity::LOCAL).unwrap(),
-    )
-    .unwrap();
+    same(&source, &target);
     stage.colca(["pool", "status"]).code(3);
 }
 
@@ -200,22 +167,12 @@ fn forgotten_room_is_freed_and_the_rest_stays_whole() {
     stage
         .colca([&"restore".into(), &"keep".into(), &target])
         .ok();
-    facts::same(
-        &facts::read(&keep, Fidelity::LOCAL).unwrap(),
-        &facts::read(&target, Fidelity::LOCAL).unwrap(),
-    )
-    .unwrap();
+    same(&keep, &target);
 }
 
 #[test]
 fn a_replica_in_a_folder_holds_the_same_bytes() {
-    let stage = Stage::new();
-    stage.pool("1+1", 2);
-    let source = stage.folder("source");
-    rich_tree(&source);
-    stage
-        .colca([&"backup".into(), &source, &"--name".into(), &"docs".into()])
-        .ok();
+    let (stage, ..) = Stage::backed_up("1+1", 2);
     let replica = stage.folder("replica");
     let first = stage
         .colca(["--json", "replicate", "--to", replica.to_str().unwrap()])

@@ -6,7 +6,7 @@ use std::fs::Permissions;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
-use crate::kit::{Ran, Run, Stage, rich_tree};
+use crate::kit::{Ran, Run, Stage};
 
 /// Puts a TPM between `systemd-creds` and who calls it. systemd 252 (Debian 12)
 /// cannot open what it bound to no measured state, so there it binds to one
@@ -49,24 +49,12 @@ fn machine(stage: &Stage, name: &str, tool: &str) -> PathBuf {
 /// Runs `colca` on that machine, with a file as its standard input.
 fn on(stage: &Stage, machine: &Path, input: &str, arguments: &[&str]) -> Ran {
     let path = std::env::var("PATH").unwrap();
-    let typed = stage.path("typed");
-    std::fs::write(&typed, input).unwrap();
+    let typed = stage.file("typed", input);
     let mut command = stage.command(arguments);
     command
         .env("PATH", format!("{}:{path}", machine.display()))
         .stdin(std::fs::File::open(typed).unwrap());
     command.run()
-}
-
-fn backed_up() -> (Stage, Vec<String>) {
-    let stage = Stage::new();
-    let words = stage.pool("1+1", 2);
-    let source = stage.folder("source");
-    rich_tree(&source);
-    stage
-        .colca([&"backup".into(), &source, &"--name".into(), &"docs".into()])
-        .ok();
-    (stage, words)
 }
 
 /// The one master key in the state folder, in hexadecimal.
@@ -109,7 +97,7 @@ fn kinds(shown: &serde_json::Value) -> Vec<String> {
 
 #[test]
 fn the_tpm_opens_the_pool_and_no_key_lies_in_the_state_folder() {
-    let (stage, words) = backed_up();
+    let (stage, words, _) = Stage::backed_up("1+1", 2);
     let box_ = machine(&stage, "box", WITH_TPM);
     let run = |arguments: &[&str]| on(&stage, &box_, "", arguments);
     let key = plain_key(&stage);
@@ -149,17 +137,10 @@ fn the_tpm_opens_the_pool_and_no_key_lies_in_the_state_folder() {
         std::fs::read(stage.path("state/pool.sealed")).unwrap(),
         before
     );
-    let disks = [stage.path("disk1"), stage.path("disk2")];
     let open = |words: &serde_json::Value| {
         let words: Vec<String> = serde_json::from_value(words.clone()).unwrap();
-        let typed = stage.path("words");
-        std::fs::write(&typed, words.join(" ")).unwrap();
-        let mut command = stage.command(["pool", "open", "--recovery-key"]);
-        command
-            .arg(&typed)
-            .args(&disks)
-            .env("COLCA_STATE", stage.path("elsewhere"));
-        command.run()
+        let typed = stage.file("words", &words.join(" "));
+        stage.open_elsewhere("elsewhere", &["--recovery-key", &typed])
     };
     open(&serde_json::json!(words)).code(8);
     open(&changed["recovery_words"]).ok();
@@ -175,12 +156,10 @@ fn the_tpm_opens_the_pool_and_no_key_lies_in_the_state_folder() {
 
 #[test]
 fn the_tpm_with_a_passphrase_needs_both() {
-    let (stage, _) = backed_up();
+    let (stage, ..) = Stage::backed_up("1+1", 2);
     let box_ = machine(&stage, "box", WITH_TPM);
     const TYPED: &str = "cuatro palabras y otra\n";
-    let phrase = stage.path("phrase");
-    std::fs::write(&phrase, TYPED).unwrap();
-    let option = format!("--with-passphrase={}", phrase.display());
+    let option = format!("--with-passphrase={}", stage.file("phrase", TYPED));
     on(&stage, &box_, "", &["key", "add-tpm", &option]).ok();
     let key = stage.path("state/pool.key");
     assert!(!key.exists());
@@ -200,7 +179,7 @@ fn the_tpm_with_a_passphrase_needs_both() {
 
 #[test]
 fn a_tpm_that_refuses_or_lies_changes_nothing() {
-    let (stage, _) = backed_up();
+    let (stage, ..) = Stage::backed_up("1+1", 2);
     let key = plain_key(&stage);
     let header = stage.colca(["--json", "key", "show"]).ok().out;
     for (name, tool, code, said) in [

@@ -4,9 +4,11 @@
 //! power cut and a reboot as real ones would. Every data disk sits in its own
 //! hot-plug slot. The guest reaches the host's loopback servers at 10.0.2.2.
 
+mod builder;
+mod line;
+
 use std::collections::BTreeMap;
 use std::fs::File;
-use std::net::TcpListener;
 use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
@@ -16,9 +18,11 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result, bail};
 use serde_json::{Value, json};
 
-use super::agent::{self, Agent, Output};
+use super::agent::{Agent, Output};
 use super::qmp::Qmp;
-use super::tpm::{self, Tpm};
+use super::tpm::Tpm;
+pub use builder::Builder;
+use line::{blockdev, device};
 
 /// Where the guest finds servers that listen on the host's loopback.
 pub const HOST_ADDRESS: &str = "10.0.2.2";
@@ -28,20 +32,6 @@ const BOOT_TIMEOUT: Duration = Duration::from_secs(600);
 const COMMAND_TIMEOUT: Duration = Duration::from_secs(180);
 /// The emulator itself can trip the guest kernel while it patches its own code; this line is its mark.
 const EMULATOR_CRASH: &str = "Oops: int3: 0000";
-const FIRMWARE_CODE: &str = "/usr/share/OVMF/OVMF_CODE_4M.fd";
-const FIRMWARE_VARIABLES: &str = "/usr/share/OVMF/OVMF_VARS_4M.fd";
-
-/// What a machine is made of, before it is switched on.
-pub struct Builder {
-    image: PathBuf,
-    memory_mib: u32,
-    system_size: u64,
-    disks: Vec<(String, u64)>,
-    agent: bool,
-    tpm: bool,
-    https_port: Option<u16>,
-    folder: Option<PathBuf>,
-}
 
 /// A data disk and where it is.
 struct Disk {
@@ -80,126 +70,7 @@ impl Drop for Running {
     }
 }
 
-impl Builder {
-    /// Guest memory in MiB (1024 unless told).
-    pub fn memory(mut self, mib: u32) -> Self {
-        self.memory_mib = mib;
-        self
-    }
-
-    /// Adds a blank data disk of `size` bytes. Serial numbers have at most 20 characters.
-    pub fn disk(mut self, serial: &str, size: u64) -> Self {
-        self.disks.push((serial.to_owned(), size));
-        self
-    }
-
-    /// Size of the system disk in bytes (8 GiB unless told); what the image does not fill becomes state.
-    pub fn system_size(mut self, size: u64) -> Self {
-        self.system_size = size;
-        self
-    }
-
-    /// Leaves the agent out: the box as it is delivered. `start` then returns as soon as QEMU runs.
-    pub fn without_agent(mut self) -> Self {
-        self.agent = false;
-        self
-    }
-
-    /// Gives the machine a TPM 2.0, emulated by swtpm; what it keeps outlives a reboot.
-    pub fn tpm(mut self) -> Self {
-        self.tpm = true;
-        self
-    }
-
-    /// Host port that leads to the panel (a free one unless told).
-    pub fn https_port(mut self, port: u16) -> Self {
-        self.https_port = Some(port);
-        self
-    }
-
-    /// Keeps the machine's files in `folder` (a temporary one unless told). A machine found there is continued.
-    pub fn folder(mut self, folder: &Path) -> Self {
-        self.folder = Some(folder.to_owned());
-        self
-    }
-
-    /// Makes the disks and boots.
-    pub fn start(self) -> Result<Machine> {
-        if !self.image.is_file() {
-            bail!(
-                "there is no image at {}: build it with image/build (or 'make image')",
-                self.image.display()
-            );
-        }
-        let temporary = match &self.folder {
-            Some(_) => None,
-            None => Some(tempfile::Builder::new().prefix("colca-vm-").tempdir()?),
-        };
-        let folder = match (&self.folder, &temporary) {
-            (Some(folder), _) => folder.clone(),
-            (None, Some(dir)) => dir.path().to_owned(),
-            (None, None) => bail!("a machine needs a folder"),
-        };
-        std::fs::create_dir_all(&folder).with_context(|| format!("making {}", folder.display()))?;
-
-        let system = folder.join("system.raw");
-        if !system.exists() {
-            let unfinished = folder.join("system.raw.new");
-            copy_sparse(&self.image, &unfinished)?;
-            let file = File::options().write(true).open(&unfinished)?;
-            file.set_len(self.system_size.max(file.metadata()?.len()))?;
-            std::fs::rename(&unfinished, &system)?;
-        }
-        let variables = folder.join("firmware.fd");
-        if !variables.exists() {
-            std::fs::copy(FIRMWARE_VARIABLES, &variables)
-                .with_context(|| format!("copying {FIRMWARE_VARIABLES} (Debian package ovmf)"))?;
-        }
-        let mut disks = BTreeMap::new();
-        for (serial, size) in self.disks {
-            let file = folder.join(format!("{serial}.raw"));
-            if !file.exists() {
-                blank_disk(&file, size)?;
-            }
-            disks.insert(
-                serial,
-                Disk {
-                    file,
-                    plugged: true,
-                },
-            );
-        }
-        let mut machine = Machine {
-            https_port: self.https_port.map_or_else(free_port, Ok)?,
-            folder,
-            _temporary: temporary,
-            memory_mib: self.memory_mib,
-            disks,
-            wants_agent: self.agent,
-            tpm: self.tpm,
-            boots: 0,
-            running: None,
-        };
-        machine.boot()?;
-        Ok(machine)
-    }
-}
-
 impl Machine {
-    /// Starts to describe a machine that boots `image`.
-    pub fn builder(image: &Path) -> Builder {
-        Builder {
-            image: image.to_owned(),
-            memory_mib: 1024,
-            system_size: 8 << 30,
-            disks: Vec::new(),
-            agent: true,
-            tpm: false,
-            https_port: None,
-            folder: None,
-        }
-    }
-
     /// Switches a machine that is off on and waits for its agent. A boot that the emulator itself has killed is repeated
     /// once; nothing else is.
     pub fn boot(&mut self) -> Result<()> {
@@ -288,90 +159,6 @@ impl Machine {
             }
             sleep(Duration::from_millis(100));
         }
-    }
-
-    fn arguments(&self, control: &Path, port: &Path) -> Vec<String> {
-        let folder = self.folder.display();
-        let mut line: Vec<String> = [
-            // Emulated on purpose: the same everywhere. -no-reboot turns every reset into an end that is noticed.
-            "-machine q35 -accel tcg,thread=multi -cpu max -smp 2 -nodefaults -display none -no-reboot",
-            "-device virtio-rng-pci -device virtio-serial-pci",
-            &format!("-device virtserialport,chardev=agent,name={}", agent::PORT),
-            // A starved emulator is not a hung box.
-            "-action watchdog=none",
-            // Without romfile= a disk that does not boot costs minutes of network boot.
-            "-device virtio-net-pci,netdev=net,romfile=",
-            "-device virtio-blk-pci,drive=system,bootindex=0,serial=COLCA-SYSTEM",
-        ]
-        .join(" ")
-        .split(' ')
-        .map(str::to_owned)
-        .collect();
-        let mut add = |name: &str, value: String| line.extend([name.to_owned(), value]);
-        add("-m", self.memory_mib.to_string());
-        add(
-            "-drive",
-            format!("if=pflash,format=raw,readonly=on,file={FIRMWARE_CODE}"),
-        );
-        add(
-            "-drive",
-            format!("if=pflash,format=raw,file={folder}/firmware.fd"),
-        );
-        add(
-            "-drive",
-            format!("if=none,id=system,format=raw,discard=unmap,file={folder}/system.raw"),
-        );
-        add(
-            "-netdev",
-            format!("user,id=net,hostfwd=tcp:127.0.0.1:{}-:443", self.https_port),
-        );
-        add(
-            "-qmp",
-            format!("unix:{},server=on,wait=off", control.display()),
-        );
-        add(
-            "-chardev",
-            format!("socket,id=agent,path={},server=on,wait=off", port.display()),
-        );
-        add(
-            "-serial",
-            format!("file:{}", self.serial_path(self.boots).display()),
-        );
-        if self.wants_agent {
-            for string in agent::smbios_strings() {
-                // A comma would end the value; base64 and unit names have none.
-                add("-smbios", format!("type=11,value={string}"));
-            }
-        }
-        if self.tpm {
-            let socket = tpm::socket(&self.folder);
-            add(
-                "-chardev",
-                format!("socket,id=tpm,path={}", socket.display()),
-            );
-            add("-tpmdev", "emulator,id=tpm,chardev=tpm".to_owned());
-            add("-device", "tpm-crb,tpmdev=tpm".to_owned());
-        }
-        for slot in 0..SLOTS {
-            add(
-                "-device",
-                format!(
-                    "pcie-root-port,id=slot{slot},chassis={},slot={}",
-                    slot + 1,
-                    slot + 1
-                ),
-            );
-        }
-        for (slot, (serial, disk)) in self
-            .disks
-            .iter()
-            .enumerate()
-            .filter(|(_, (_, disk))| disk.plugged)
-        {
-            add("-blockdev", blockdev(serial, &disk.file).to_string());
-            add("-device", device(serial, slot).to_string());
-        }
-        line
     }
 
     /// Runs a short command inside the box as root, whatever its exit code.
@@ -563,47 +350,4 @@ impl Machine {
             disk.plugged = plugged;
         }
     }
-}
-
-/// Hot-plug slots of every machine; more disks than this need more.
-const SLOTS: usize = 8;
-
-fn blockdev(serial: &str, file: &Path) -> Value {
-    json!({
-        "driver": "raw", "node-name": format!("node-{serial}"),
-        "file": {"driver": "file", "filename": file, "discard": "unmap"},
-    })
-}
-
-fn device(serial: &str, slot: usize) -> Value {
-    json!({
-        "driver": "virtio-blk-pci", "id": format!("disk-{serial}"), "bus": format!("slot{slot}"),
-        "drive": format!("node-{serial}"), "serial": serial,
-    })
-}
-
-fn blank_disk(file: &Path, size: u64) -> Result<()> {
-    let disk = File::create(file).with_context(|| format!("making the disk {}", file.display()))?;
-    disk.set_len(size)?;
-    Ok(())
-}
-
-fn copy_sparse(from: &Path, to: &Path) -> Result<()> {
-    let status = Command::new("cp")
-        .args(["--sparse=always", "--reflink=auto"])
-        .args([from, to])
-        .status()?;
-    if !status.success() {
-        bail!(
-            "copying {} to {} failed: {status}",
-            from.display(),
-            to.display()
-        );
-    }
-    Ok(())
-}
-
-/// A port that was free a moment ago.
-fn free_port() -> Result<u16> {
-    Ok(TcpListener::bind("127.0.0.1:0")?.local_addr()?.port())
 }

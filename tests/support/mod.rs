@@ -1,7 +1,13 @@
 //! Helpers of the engine's tests: a storage that can fail and lose power, and
 //! trees and targets in memory.
 // A test fails by panicking; not every test uses every helper.
-#![allow(clippy::unwrap_used, clippy::expect_used, dead_code, missing_docs)]
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    dead_code,
+    missing_docs,
+    unused_imports
+)]
 
 pub mod crash;
 pub mod cut;
@@ -12,7 +18,7 @@ pub mod memory;
 use std::path::Path;
 use std::sync::Arc;
 
-use colca::engine::storage::Storage;
+use colca::engine::storage::{Name, Storage};
 use colca::engine::{
     BackupOptions, BackupReport, MasterKey, Params, Progress, RecoveryKey, Repository, Snapshot,
 };
@@ -123,6 +129,23 @@ impl Box_ {
     }
 }
 
+/// The header as it stands, without its seal and sum.
+pub fn header_body(fake: &Fake) -> Vec<u8> {
+    let mut bytes = fake.bytes(&Name::Header);
+    bytes.truncate(bytes.len() - 64);
+    bytes
+}
+
+/// Puts header bytes in place as somebody with the key would: sealed (§3) and summed.
+pub fn put_header(fake: &Fake, mut body: Vec<u8>) {
+    let key = blake3::derive_key("colca v1 header", &MASTER.0);
+    let seal = blake3::keyed_hash(&key, &body);
+    body.extend_from_slice(seal.as_bytes());
+    let sum = blake3::hash(&body);
+    body.extend_from_slice(sum.as_bytes());
+    fake.tamper(&Name::Header, Some(body));
+}
+
 /// The key after so many key changes.
 pub fn master(changes: u8) -> MasterKey {
     match changes {
@@ -136,6 +159,16 @@ pub fn open(fake: Arc<Fake>, state: &Path) -> Repository {
     let keys: Vec<_> = (0..100).map(master).collect();
     let key = Repository::fitting_key(&*fake, &keys).unwrap();
     Repository::open(fake as Arc<dyn Storage>, state, &key).unwrap()
+}
+
+/// A large file, and sixty small ones in five folders.
+pub fn tree() -> Node {
+    let mut root = Node::folder();
+    root.put("big", Node::file(noise(1_500_000, 1)));
+    for i in 0..60 {
+        root.put(&format!("d{}/f{i}", i % 5), Node::file(text(3000, i)));
+    }
+    root
 }
 
 /// The same bytes for the same seed; they do not compress.

@@ -5,16 +5,17 @@
 //! The answer is a line, `done` or `error KIND`, and after it bytes or text. What
 //! can be asked is only this; neither a device, a tool nor an option is named.
 
-use std::io::{Read, Write};
+use std::io::Write;
 use std::net::Shutdown;
 use std::os::unix::net::UnixStream;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::time::Duration;
 
 use zeroize::Zeroizing;
 
-use super::{LONGEST, SECRET, Sealer, direct};
+use super::{LONGEST, SECRET, Sealer, direct, read_secret};
 use crate::engine::{Error, Kind, Result};
+use crate::privileged::Helper;
 
 /// Longest request or answer.
 const MESSAGE: usize = LONGEST + 1024;
@@ -90,19 +91,10 @@ fn name(kind: Kind) -> String {
 }
 
 fn read(from: &mut UnixStream) -> Result<Zeroizing<Vec<u8>>> {
-    // One buffer, because growing would leave copies behind.
-    let mut bytes = Zeroizing::new(vec![0; MESSAGE]);
-    let mut len = 0;
-    while len < MESSAGE {
-        match from.read(&mut bytes[len..]) {
-            Ok(0) => {
-                bytes.truncate(len);
-                return Ok(bytes);
-            }
-            Ok(n) => len += n,
-            Err(e) if e.kind() == std::io::ErrorKind::Interrupted => {}
-            Err(e) => return Err(Error::io("reading from the TPM helper's socket", e)),
-        }
+    let bytes = read_secret(from, MESSAGE)
+        .map_err(|e| Error::io("reading from the TPM helper's socket", e))?;
+    if bytes.len() < MESSAGE {
+        return Ok(bytes);
     }
     Err(Error::new(
         Kind::Refused,
@@ -119,68 +111,44 @@ fn write(to: &mut UnixStream, head: &str, body: &[u8]) -> Result<()> {
 }
 
 /// The helper as the daemon sees it.
-pub(super) struct Client {
-    socket: PathBuf,
-}
+pub(super) struct Client(Helper);
 
 impl Client {
     pub fn new(socket: &Path) -> Self {
-        Self {
+        Self(Helper {
+            name: "TPM",
+            unit: "colca-tpm-helper.socket",
             socket: socket.into(),
-        }
+            patience: PATIENCE,
+        })
     }
 
     fn ask(&self, verb: &str, purpose: &str, body: &[u8]) -> Result<Zeroizing<Vec<u8>>> {
-        let connecting = |e| {
-            Error::io(
-                format!(
-                    "reaching the TPM helper at {}; is colca-tpm-helper.socket running?",
-                    self.socket.display()
-                ),
-                e,
-            )
-        };
-        let mut stream = UnixStream::connect(&self.socket).map_err(connecting)?;
-        stream
-            .set_read_timeout(Some(PATIENCE))
-            .and_then(|()| stream.set_write_timeout(Some(PATIENCE)))
-            .map_err(connecting)?;
+        let mut stream = self.0.connect()?;
         write(&mut stream, &format!("{verb} {purpose}"), body)?;
         let all = read(&mut stream)?;
-        let ended = || {
-            Error::new(
-                Kind::Transient,
-                "the TPM helper ended without an answer; its log tells why, try again",
-            )
-        };
-        let (head, body) = split(&all).ok_or_else(ended)?;
+        let (head, body) = split(&all).ok_or_else(|| self.0.ended())?;
         match head.split_once(' ') {
             None if head == "done" => Ok(Zeroizing::new(body.to_vec())),
             Some(("error", kind)) => {
                 let kind = serde_json::from_value(kind.into()).unwrap_or(Kind::Io);
                 Err(Error::new(kind, String::from_utf8_lossy(body)))
             }
-            _ => Err(ended()),
+            _ => Err(self.0.ended()),
         }
     }
-}
-
-fn unexpected() -> Error {
-    Error::new(
-        Kind::Io,
-        "the TPM helper answered something else than was asked; are both of the same version?",
-    )
 }
 
 impl Sealer for Client {
     fn seal(&self, purpose: &str, secret: &[u8; SECRET]) -> Result<String> {
         let sealed = self.ask("seal", purpose, secret)?;
-        String::from_utf8(sealed.to_vec()).map_err(|_| unexpected())
+        String::from_utf8(sealed.to_vec()).map_err(|_| self.0.unexpected())
     }
 
     fn unseal(&self, purpose: &str, sealed: &str) -> Result<Zeroizing<[u8; SECRET]>> {
         let secret = self.ask("unseal", purpose, sealed.as_bytes())?;
-        let secret = <[u8; SECRET]>::try_from(secret.as_slice()).map_err(|_| unexpected())?;
+        let secret =
+            <[u8; SECRET]>::try_from(secret.as_slice()).map_err(|_| self.0.unexpected())?;
         Ok(Zeroizing::new(secret))
     }
 }

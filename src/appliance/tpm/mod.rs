@@ -9,6 +9,7 @@
 pub mod helper;
 mod tool;
 
+use std::io::{self, Read};
 use std::path::Path;
 
 use zeroize::Zeroizing;
@@ -49,4 +50,21 @@ pub fn direct() -> Box<dyn Sealer> {
 fn fits(purpose: &str) -> bool {
     let plain = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-';
     (1..=64).contains(&purpose.len()) && purpose.bytes().all(plain)
+}
+
+/// Everything there is to read, up to `longest` bytes.
+fn read_secret(mut from: impl Read, longest: usize) -> io::Result<Zeroizing<Vec<u8>>> {
+    // One buffer, because growing would leave copies behind.
+    let mut bytes = Zeroizing::new(vec![0; longest]);
+    let mut len = 0;
+    while len < longest {
+        match from.read(&mut bytes[len..]) {
+            Ok(0) => break,
+            Ok(n) => len += n,
+            Err(e) if e.kind() == io::ErrorKind::Interrupted => {}
+            Err(e) => return Err(e),
+        }
+    }
+    bytes.truncate(len);
+    Ok(bytes)
 }

@@ -4,21 +4,19 @@
 //! and not to the key that systemd keeps on the same disk as the blob.
 //! `docs/image.md` says why.
 
-use std::io::{Read, Write};
 use std::path::Path;
-use std::process::{Command, Stdio};
-use std::time::{Duration, Instant};
+use std::process::Command;
+use std::time::Duration;
 
 use zeroize::Zeroizing;
 
-use super::{LONGEST, SECRET, Sealer, fits};
+use super::{LONGEST, SECRET, Sealer, fits, read_secret};
 use crate::engine::{Error, Kind, Result};
+use crate::privileged;
 
 const TOOL: &str = "systemd-creds";
 /// Old chips take half a minute to make a key.
 const PATIENCE: Duration = Duration::from_secs(120);
-/// Longest complaint kept.
-const COMPLAINT: u64 = 16 << 10;
 
 /// The tool, run by this process.
 pub(super) struct Direct;
@@ -58,83 +56,35 @@ fn run(verb: &str, options: &[&str], purpose: &str, input: &[u8]) -> Result<Zero
             format!("{purpose:?} is not a purpose to seal for"),
         ));
     }
-    let starting = |e| Error::io(format!("starting {TOOL}, a part of systemd"), e);
-    let mut child = Command::new(TOOL)
+    let mut command = Command::new(TOOL);
+    command
         .args(options)
         .arg(format!("--name={purpose}"))
-        .args([verb, "-", "-"])
-        .env("LC_ALL", "C")
-        .stdin(Stdio::piped())
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped())
-        .spawn()
-        .map_err(starting)?;
-    let stdin = child.stdin.take();
-    let (stdout, stderr) = (child.stdout.take(), child.stderr.take());
-    std::thread::scope(|scope| {
-        scope.spawn(move || {
-            if let Some(mut stdin) = stdin {
-                // A tool that does not want its input says so by its exit code.
-                let _ = stdin.write_all(input);
-            }
-        });
-        let out = scope.spawn(move || collect(stdout, 2 * LONGEST));
-        let err = scope.spawn(move || {
-            let mut text = String::new();
-            // What cannot be read is not shown.
-            let _ = stderr.map(|from| from.take(COMPLAINT).read_to_string(&mut text));
-            text
-        });
-        let began = Instant::now();
-        let status = loop {
-            match child.try_wait().map_err(starting)? {
-                Some(status) => break status,
-                None if began.elapsed() > PATIENCE => {
-                    // Both fail only if it has ended just now.
-                    let _ = child.kill();
-                    let _ = child.wait();
-                    return Err(Error::new(
-                        Kind::Transient,
-                        format!(
-                            "the TPM did not answer within {} seconds; try again, or restart the machine",
-                            PATIENCE.as_secs()
-                        ),
-                    ));
-                }
-                None => std::thread::sleep(Duration::from_millis(5)),
-            }
-        };
-        let (out, err) = (
-            out.join().unwrap_or_default(),
-            err.join().unwrap_or_default(),
-        );
-        match status.success() {
-            true => Ok(out),
-            false => Err(complaint(&err)),
-        }
+        .args([verb, "-", "-"]);
+    let output = privileged::run(&mut command, input, PATIENCE, |stdout| {
+        // What cannot be read is nothing that was sealed or opened.
+        read_secret(stdout, 2 * LONGEST).unwrap_or_default()
     })
-}
-
-/// Everything there is to read, up to `longest` bytes, in a buffer that never moves.
-fn collect(from: Option<impl Read>, longest: usize) -> Zeroizing<Vec<u8>> {
-    let mut bytes = Zeroizing::new(vec![0; longest]);
-    let mut len = 0;
-    if let Some(mut from) = from {
-        while len < longest {
-            match from.read(&mut bytes[len..]) {
-                Ok(0) | Err(_) => break,
-                Ok(n) => len += n,
-            }
-        }
+    .map_err(|e| Error::io(format!("starting {TOOL}, a part of systemd"), e))?
+    .ok_or_else(|| {
+        Error::new(
+            Kind::Transient,
+            format!(
+                "the TPM did not answer within {} seconds; try again, or restart the machine",
+                PATIENCE.as_secs()
+            ),
+        )
+    })?;
+    match output.code {
+        0 => Ok(output.stdout),
+        _ => Err(complaint(&output.stderr)),
     }
-    bytes.truncate(len);
-    bytes
 }
 
 fn complaint(stderr: &str) -> Error {
     let last = stderr.lines().map(str::trim).rfind(|l| !l.is_empty());
     let said = last.unwrap_or("it gave no reason");
-    tracing::warn!("{TOOL} failed: {}", stderr.trim());
+    tracing::warn!("{TOOL} failed: {stderr}");
     let what = match (has_tpm(), rustix::process::geteuid().is_root()) {
         (false, _) => "this machine shows no TPM 2.0 (it may be switched off in the firmware)",
         (true, false) => "only root may use this machine's TPM",

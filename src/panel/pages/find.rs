@@ -8,13 +8,12 @@ use super::errors::Fault;
 use super::icons::{self, icon};
 use super::layout::{self, Head, Section};
 use super::parts::{self, Level};
-use super::snapshots::kind;
 use super::visit::{Fields, Visit};
-use super::{format, links};
-use crate::engine;
+use super::{format, links, snapshots};
+use crate::engine::{self, EntryKind};
 use crate::panel::paths;
 use crate::panel::texts::Language;
-use crate::service::{EntryType, FoundView, HitView};
+use crate::service::{FoundView, HitView};
 
 /// Hits on the page; whoever gets more gives more of the name.
 const HITS: usize = 200;
@@ -38,12 +37,8 @@ pub async fn show(
             Some(visit.ask(move |s| s.find_files(&query)).await)
         }
     };
-    let mut names: Vec<String> = match visit.ask(|s| s.snapshots()).await {
-        Ok(all) => all.into_iter().map(|s| s.name).collect(),
-        Err(_) => Vec::new(),
-    };
-    names.sort();
-    names.dedup();
+    let all = visit.ask(|s| s.snapshots()).await;
+    let names = snapshots::sources(&all.unwrap_or_default());
     let title = l.t("find-title");
     let body = html! {
         nav aria-label=(l.t("trail")) {
@@ -114,7 +109,7 @@ fn results(l: Language, found: &FoundView) -> Markup {
 }
 
 fn row(l: Language, hit: &HitView) -> Markup {
-    let (mark, word) = kind(l, hit.kind);
+    let (mark, word) = snapshots::kind(l, hit.kind);
     let (name, folder) = match hit.raw_path.split_last() {
         Some((name, folder)) => (paths::show(&[name]), folder),
         None => (String::new(), &[][..]),
@@ -122,7 +117,7 @@ fn row(l: Language, hit: &HitView) -> Markup {
     let id = &hit.last.id;
     // A folder is opened; of anything else, the folder it is in.
     let target = match hit.kind {
-        EntryType::Folder => links::files(id, &hit.raw_path),
+        EntryKind::Folder => links::files(id, &hit.raw_path),
         _ => links::files(id, folder),
     };
     html! {
@@ -138,7 +133,7 @@ fn row(l: Language, hit: &HitView) -> Markup {
                 }
             }
             td.number data-label=(l.t("col-size")) {
-                @if hit.kind == EntryType::File { (format::size(l, hit.size)) } @else { "–" }
+                @if hit.kind == EntryKind::File { (format::size(l, hit.size)) } @else { "–" }
             }
             td data-label=(l.t("col-changed")) { (parts::when(l, hit.mtime)) }
             td data-label=(l.t("nav-snapshots")) {
@@ -149,7 +144,7 @@ fn row(l: Language, hit: &HitView) -> Markup {
             }
             td.end {
                 div.actions {
-                    @if matches!(hit.kind, EntryType::File | EntryType::Folder) {
+                    @if matches!(hit.kind, EntryKind::File | EntryKind::Folder) {
                         a.button.plain.slim href=(links::download(id, &hit.raw_path)) download {
                             (icon(icons::DOWNLOAD)) (l.t("download"))
                             span.hidden-text { ": " (name) }

@@ -11,10 +11,10 @@ use super::layout::{self, Head, Section};
 use super::parts::{self, Field, Level};
 use super::visit::{Fields, Mistakes, Posted, Visit};
 use super::{format, links, snapshots};
-use crate::engine::Snapshot;
+use crate::engine::{EntryKind, Snapshot};
 use crate::panel::paths::{QueryPath, show as in_words};
 use crate::panel::texts::Key;
-use crate::service::{EntryType, EntryView, RestoreRequest, SourceView};
+use crate::service::{EntryView, RestoreRequest, SourceView};
 
 struct Plan {
     snapshot: Snapshot,
@@ -71,7 +71,7 @@ fn form(
     let title = l.t("restore-title");
     let here = links::restore(&plan.snapshot.id, path);
     let parent = path.split_last().map_or(path, |(_, rest)| rest);
-    let back = if plan.entry.kind == EntryType::Folder {
+    let back = if plan.entry.kind == EntryKind::Folder {
         path
     } else {
         parent
@@ -87,7 +87,7 @@ fn form(
                 dd.mono { @if path.is_empty() { (l.t("restore-everything")) } @else { (in_words(path)) } }
                 dt { (l.t("restore-from")) }
                 dd { (plan.snapshot.name) " · " (parts::when(l, plan.snapshot.time)) }
-                @if plan.entry.kind == EntryType::File {
+                @if plan.entry.kind == EntryKind::File {
                     dt { (l.t("col-size")) } dd { (format::size(l, plan.entry.size)) }
                 }
             }

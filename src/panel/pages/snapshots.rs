@@ -1,5 +1,7 @@
 //! What is kept: snapshots by source, and the files within one.
 
+use std::collections::BTreeSet;
+
 use axum::extract::{Path, Query};
 use axum::response::Response;
 use maud::{Markup, html};
@@ -10,16 +12,22 @@ use super::layout::{self, Head, Section};
 use super::parts::{self, Level};
 use super::visit::{Fields, Visit};
 use super::{find, format, jobs, links};
-use crate::engine::Snapshot;
+use crate::engine::{EntryKind, Snapshot};
 use crate::panel::download as stream;
 use crate::panel::paths::{QueryAfter, QueryPath};
 use crate::panel::texts::Language;
-use crate::service::{EntryType, EntryView};
+use crate::service::EntryView;
 
 /// Snapshots on one page.
 const PAGE: usize = 50;
 /// Names on one page of a folder.
 const NAMES: usize = 500;
+
+/// Names of the sources that snapshots are of, in order and each once.
+pub(super) fn sources(all: &[Snapshot]) -> Vec<String> {
+    let names: BTreeSet<&String> = all.iter().map(|s| &s.name).collect();
+    names.into_iter().cloned().collect()
+}
 
 /// All snapshots, newest first, or those of one source.
 pub async fn list(
@@ -36,9 +44,7 @@ pub async fn list(
         Ok(all) => (all, None),
         Err(fault) => (Vec::new(), ready.then_some(fault)),
     };
-    let mut names: Vec<String> = all.iter().map(|s| s.name.clone()).collect();
-    names.sort();
-    names.dedup();
+    let names = sources(&all);
     if let Some(source) = &source {
         all.retain(|s| s.name == *source);
     }
@@ -231,14 +237,14 @@ fn facts(l: Language, snapshot: &Snapshot) -> Markup {
 }
 
 /// An entry's icon and its type in words.
-pub(super) fn kind(l: Language, kind: EntryType) -> (Icon, std::borrow::Cow<'static, str>) {
+pub(super) fn kind(l: Language, kind: EntryKind) -> (Icon, std::borrow::Cow<'static, str>) {
     match kind {
-        EntryType::Folder => (icons::FOLDER, l.t("type-folder")),
-        EntryType::File => (icons::FILE, l.t("type-file")),
-        EntryType::Symlink => (icons::LINK, l.t("type-link")),
-        EntryType::Fifo => (icons::OTHER, l.t("type-fifo")),
-        EntryType::Socket => (icons::OTHER, l.t("type-socket")),
-        EntryType::CharDevice | EntryType::BlockDevice => (icons::OTHER, l.t("type-device")),
+        EntryKind::Folder => (icons::FOLDER, l.t("type-folder")),
+        EntryKind::File => (icons::FILE, l.t("type-file")),
+        EntryKind::Symlink => (icons::LINK, l.t("type-link")),
+        EntryKind::Fifo => (icons::OTHER, l.t("type-fifo")),
+        EntryKind::Socket => (icons::OTHER, l.t("type-socket")),
+        EntryKind::CharDevice | EntryKind::BlockDevice => (icons::OTHER, l.t("type-device")),
     }
 }
 
@@ -246,7 +252,7 @@ fn row(l: Language, snapshot: &Snapshot, folder: &[Vec<u8>], entry: &EntryView) 
     let mut path = folder.to_vec();
     path.push(entry.raw_name.clone());
     let (mark, word) = kind(l, entry.kind);
-    let loadable = matches!(entry.kind, EntryType::File | EntryType::Folder);
+    let loadable = matches!(entry.kind, EntryKind::File | EntryKind::Folder);
     html! {
         tr {
             th scope="row" {
@@ -254,7 +260,7 @@ fn row(l: Language, snapshot: &Snapshot, folder: &[Vec<u8>], entry: &EntryView) 
                     (icon(mark))
                     span {
                         span.hidden-text { (word) ": " }
-                        @if entry.kind == EntryType::Folder {
+                        @if entry.kind == EntryKind::Folder {
                             a href=(links::files(&snapshot.id, &path)) { (entry.name) }
                         } @else { (entry.name) }
                         @if let Some(target) = &entry.target { small.soft { "→ " (target) } }
@@ -262,7 +268,7 @@ fn row(l: Language, snapshot: &Snapshot, folder: &[Vec<u8>], entry: &EntryView) 
                 }
             }
             td.number data-label=(l.t("col-size")) {
-                @if entry.kind == EntryType::File { (format::size(l, entry.size)) } @else { "–" }
+                @if entry.kind == EntryKind::File { (format::size(l, entry.size)) } @else { "–" }
             }
             td data-label=(l.t("col-changed")) { (parts::when(l, entry.mtime)) }
             td.mono.nowrap data-label=(l.t("col-mode")) { (format::mode(entry.mode)) }
