@@ -118,7 +118,7 @@ mod tests {
                 let id = |i: usize, odd: u8| {
                     let mut id = [0; 32];
                     id[..8].copy_from_slice(&shape(i as u64).to_be_bytes());
-                    id[24..].copy_from_slice(&(i as u64 * 2 + u64::from(odd)).to_be_bytes());
+                    id[24..].copy_from_slice(&(i as u64 * 2 + 2 + u64::from(odd)).to_be_bytes());
                     Id(id)
                 };
                 let mut ids: Vec<(Id, usize)> = (0..n).map(|i| (id(i, 0), i)).collect();
