@@ -208,6 +208,8 @@ proptest::proptest! {
         let n = (part * (len - start) as f64) as usize;
         let range = lab.pool().get_range(&name, start as u64, n).unwrap();
         proptest::prop_assert!(range == bytes[start..start + n]);
+        let sealed = lab.pool().get_sealed(&name, start as u64, n).unwrap();
+        proptest::prop_assert!(sealed == bytes[start..start + n]);
         proptest::prop_assert!(lab.pool().get(&name).unwrap() == bytes);
     }
 }

@@ -4,7 +4,7 @@ use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use super::codec::Decompressor;
-use super::crypt::ObjectKey;
+use super::crypt::{ObjectKey, TAG};
 use super::error::{Error, Kind, Result};
 use super::format::segment::{
     RECORD, RecordHeader, RecordType, SegmentKind, damaged, decode_block_table,
@@ -22,16 +22,16 @@ pub(crate) fn chunk_id(keys: &Keys, kind: SegmentKind, chunk: &[u8]) -> Id {
     }
 }
 
-/// Opens one record in place (header, ciphertext, tag), leaves its body in
-/// `body` and returns its chunks' lengths.
-pub(crate) fn open_block(
+/// Opens one record in place (header, ciphertext, tag): its chunks' lengths, and
+/// its body, which lies in `body` or, if that is then empty, in `bytes` before the tag.
+pub(crate) fn open_block<'a>(
     name: &Name,
     offset: u64,
     key: &ObjectKey,
-    bytes: &mut [u8],
+    bytes: &'a mut [u8],
     zstd: &mut Decompressor,
-    body: &mut Vec<u8>,
-) -> Result<Vec<u32>> {
+    body: &'a mut Vec<u8>,
+) -> Result<(Vec<u32>, &'a [u8])> {
     let bad = |why: &str| damaged(name, offset, why);
     if bytes.len() < RECORD {
         return Err(bad("the record is cut off"));
@@ -46,9 +46,24 @@ pub(crate) fn open_block(
         .ok_or_else(|| bad("its content does not match its seal"))?;
     let (lens, start) = decode_block_table(plain).map_err(|e| bad(&e.to_string()))?;
     let len = lens.iter().map(|l| *l as usize).sum();
-    zstd.expand(record.codec, &plain[start..], len, body)
+    let body = zstd
+        .expand(record.codec, &plain[start..], len, body)
         .map_err(|e| bad(&e.to_string()))?;
-    Ok(lens)
+    Ok((lens, body))
+}
+
+/// The body of a block, in the memory it came in.
+pub(crate) struct Body {
+    bytes: Vec<u8>,
+    from: usize,
+    len: usize,
+}
+
+impl std::ops::Deref for Body {
+    type Target = [u8];
+    fn deref(&self) -> &[u8] {
+        &self.bytes[self.from..self.from + self.len]
+    }
 }
 
 type Place = (u32, u32);
@@ -57,7 +72,7 @@ type Place = (u32, u32);
 /// nodes and small files that were written together are read together, so even
 /// a small one saves nearly all double work.
 struct Recent {
-    blocks: VecDeque<(Place, Arc<Vec<u8>>)>,
+    blocks: VecDeque<(Place, Arc<Body>)>,
     bytes: usize,
 }
 
@@ -153,7 +168,7 @@ impl Blocks {
     }
 
     /// The body of the block at a place.
-    pub(crate) fn block(&self, place: &Locator) -> Result<Arc<Vec<u8>>> {
+    pub(crate) fn block(&self, place: &Locator) -> Result<Arc<Body>> {
         let at = (place.segment, place.offset);
         if let Some(body) = self.recall(at) {
             return Ok(body);
@@ -166,13 +181,13 @@ impl Blocks {
         Ok(body)
     }
 
-    fn recall(&self, at: Place) -> Option<Arc<Vec<u8>>> {
+    fn recall(&self, at: Place) -> Option<Arc<Body>> {
         let recent = self.recent.lock().unwrap_or_else(PoisonError::into_inner);
         let found = recent.blocks.iter().rev().find(|(p, _)| *p == at);
         found.map(|(_, body)| body.clone())
     }
 
-    fn remember(&self, at: Place, body: &Arc<Vec<u8>>) {
+    fn remember(&self, at: Place, body: &Arc<Body>) {
         let mut recent = self.recent.lock().unwrap_or_else(PoisonError::into_inner);
         recent.blocks.push_back((at, body.clone()));
         recent.bytes += body.len();
@@ -185,16 +200,13 @@ impl Blocks {
     }
 
     /// Reads the block at a place from the storage.
-    pub(crate) fn fetch(&self, place: &Locator) -> Result<Vec<u8>> {
+    pub(crate) fn fetch(&self, place: &Locator) -> Result<Body> {
         let Some(segment) = self.index.segment(place.segment) else {
             return Err(Error::new(Kind::Missing, "the segment has been collected"));
         };
         let name = segment.object();
-        let mut bytes = self.storage.get_range(
-            &name,
-            u64::from(place.offset),
-            RECORD + place.stored as usize,
-        )?;
+        let (offset, len) = (u64::from(place.offset), RECORD + place.stored as usize);
+        let mut bytes = self.storage.get_sealed(&name, offset, len)?;
         let key = self.key(place.segment)?;
         let mut tool = {
             let mut tools = self.tools.lock().unwrap_or_else(PoisonError::into_inner);
@@ -205,20 +217,38 @@ impl Blocks {
             None => Decompressor::new()?,
         };
         let mut body = Vec::new();
-        let opened = open_block(
-            &name,
-            u64::from(place.offset),
-            &key,
-            &mut bytes,
-            &mut zstd,
-            &mut body,
-        );
+        let mut open = |bytes: &mut [u8]| {
+            let opened = open_block(&name, offset, &key, bytes, &mut zstd, &mut body);
+            opened.map(|(_, body)| body.len())
+        };
+        let mut opened = open(&mut bytes);
+        if matches!(&opened, Err(e) if e.kind() == Kind::Corrupt) {
+            // What lies in one place went bad; the storage may have it elsewhere too.
+            opened = match self.storage.get_range(&name, offset, len) {
+                Ok(again) => {
+                    bytes = again;
+                    open(&mut bytes)
+                }
+                Err(e) => Err(e),
+            };
+        }
         self.tools
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
             .push(zstd);
-        opened?;
-        Ok(body)
+        let len = opened?;
+        Ok(match body.is_empty() {
+            true => Body {
+                from: bytes.len() - TAG - len,
+                len,
+                bytes,
+            },
+            false => Body {
+                from: 0,
+                len,
+                bytes: body,
+            },
+        })
     }
 
     /// The key of a segment, remembered while it is in use.
@@ -250,7 +280,7 @@ impl Blocks {
 
 /// A chunk's bytes within the block they came in.
 pub(crate) struct Chunk {
-    block: Arc<Vec<u8>>,
+    block: Arc<Body>,
     from: usize,
     to: usize,
 }

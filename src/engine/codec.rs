@@ -98,18 +98,19 @@ impl Decompressor {
         Ok(Self(zstd::bulk::Decompressor::new().map_err(broken)?))
     }
 
-    /// Undoes the codec: `out` is replaced by the `len` bytes the body must have.
-    pub(crate) fn expand(
+    /// Undoes the codec: the `len` bytes the body must have, in `out`, or where
+    /// they lie if nothing was done to them; then `out` is empty.
+    pub(crate) fn expand<'a>(
         &mut self,
         codec: Codec,
-        body: &[u8],
+        body: &'a [u8],
         len: usize,
-        out: &mut Vec<u8>,
-    ) -> Result<()> {
+        out: &'a mut Vec<u8>,
+    ) -> Result<&'a [u8]> {
         let bad = || Error::new(Kind::Corrupt, "a block does not decompress to its length");
         out.clear();
         match codec {
-            Codec::Raw if body.len() == len => out.extend_from_slice(body),
+            Codec::Raw if body.len() == len => return Ok(body),
             Codec::Raw => return Err(bad()),
             Codec::Zstd => {
                 // No more than this is written, and nothing zeroed before.
@@ -117,7 +118,11 @@ impl Decompressor {
                 self.0.decompress_to_buffer(body, out).map_err(|_| bad())?;
             }
         }
-        if out.len() == len { Ok(()) } else { Err(bad()) }
+        if out.len() == len {
+            Ok(out)
+        } else {
+            Err(bad())
+        }
     }
 }
 
@@ -147,11 +152,14 @@ mod tests {
         let (codec, packed) = c.compress(&text);
         assert_eq!(codec, Codec::Zstd);
         let mut out = vec![7; 3];
-        Decompressor::new()
-            .unwrap()
-            .expand(codec, packed, text.len(), &mut out)
-            .unwrap();
-        assert_eq!(out, text);
+        let mut d = Decompressor::new().unwrap();
+        let plain = d.expand(codec, packed, text.len(), &mut out).unwrap();
+        assert_eq!(plain, text);
+        assert_eq!(
+            d.expand(Codec::Raw, &noise, noise.len(), &mut out).unwrap(),
+            noise
+        );
+        assert!(out.is_empty());
         assert!(!c.hopeless(&noise), "the last one compressed");
     }
 

@@ -292,7 +292,7 @@ fn empty(
             .get_mut(from.max(HEADER)..to)
             .ok_or_else(|| cut(from))?;
         let offset = u64::from(block.offset);
-        open_block(&name, offset, &key, record, &mut zstd, &mut body)?;
+        let (_, body) = open_block(&name, offset, &key, record, &mut zstd, &mut body)?;
         let mut at = 0;
         for ((id, len), wanted) in block.chunks.iter().zip(wanted) {
             let chunk = body.get(at..at + *len as usize).ok_or_else(|| cut(from))?;

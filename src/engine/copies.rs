@@ -7,7 +7,7 @@
 use std::sync::PoisonError;
 
 use super::Repository;
-use super::blocks::chunk_id;
+use super::blocks::{Body, chunk_id};
 use super::error::{Kind, Result};
 use super::format::segment::SegmentKind;
 use super::ids::Id;
@@ -17,7 +17,7 @@ use super::reconcile::fetch_directory;
 /// The block of a segment at an offset, if it can be read.
 struct Block {
     at: (u32, u32),
-    body: Option<Vec<u8>>,
+    body: Option<Body>,
 }
 
 /// Reads chunks from the storage, the last block once.

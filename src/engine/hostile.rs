@@ -225,8 +225,7 @@ pub(crate) fn samples(
                 let (len, mut body) = (block.plain as usize, Vec::new());
                 let codec = RecordHeader::decode(head).unwrap().codec;
                 let mut zstd = Decompressor::new().unwrap();
-                zstd.expand(codec, &plain[start..], len, &mut body).unwrap();
-                let mut rest = &body[..];
+                let mut rest = zstd.expand(codec, &plain[start..], len, &mut body).unwrap();
                 for (n, len) in lens.iter().enumerate() {
                     let (node, later) = rest.split_at(*len as usize);
                     out.push(("tree", format!("node-{seq}-{n}"), node.to_vec()));

@@ -207,7 +207,7 @@ fn salvage(
         };
         let (lens, start) = segment::decode_block_table(plain)?;
         let (len, mut body) = (lens.iter().map(|l| *l as usize).sum(), Vec::new());
-        zstd.expand(record.codec, &plain[start..], len, &mut body)?;
+        let body = zstd.expand(record.codec, &plain[start..], len, &mut body)?;
         let mut chunks = Vec::with_capacity(lens.len());
         let mut from = 0;
         for len in lens {

@@ -108,6 +108,13 @@ pub trait Storage: Send + Sync {
             })
     }
 
+    /// [`Storage::get_range`] for a caller that tells right bytes from wrong by
+    /// itself, by their seal, and asks for them again with `get_range` when they
+    /// are wrong: they need not be verified, nor mended, which is cheaper.
+    fn get_sealed(&self, name: &Name, offset: u64, len: usize) -> Result<Vec<u8>> {
+        self.get_range(name, offset, len)
+    }
+
     /// Every object of a class with its length in bytes, in no particular order.
     fn list(&self, class: Class) -> Result<Vec<(Name, u64)>>;
 
@@ -139,8 +146,9 @@ pub trait Storage: Send + Sync {
 
     /// [`Storage::check`] and [`Storage::get`] in one, for storages that can do
     /// with a single reading. A check that fails for what is stored (not for
-    /// the moment) leaves the answer to the reading.
-    fn check_and_get(&self, name: &Name, repair: bool) -> Result<(Health, Vec<u8>)> {
+    /// the moment) leaves the answer to the reading. `bytes` is replaced by the
+    /// object; who reads many gives the same memory again.
+    fn check_and_get(&self, name: &Name, repair: bool, bytes: &mut Vec<u8>) -> Result<Health> {
         let health = match self.check(name, repair) {
             Ok(health) => health,
             Err(e) if matches!(e.kind(), Kind::Corrupt | Kind::Missing | Kind::Refused) => {
@@ -148,7 +156,8 @@ pub trait Storage: Send + Sync {
             }
             Err(e) => return Err(e),
         };
-        Ok((health, self.get(name)?))
+        *bytes = self.get(name)?;
+        Ok(health)
     }
 
     /// A few words that name this storage to people, e.g. `pool 5f3a… on 4 disks`.

@@ -53,8 +53,8 @@ impl Pool {
         Ok(health)
     }
 
-    /// The object's bytes, if every shard there should be is there and good.
-    pub(super) fn read_whole(&self, name: &Name) -> Result<Option<Vec<u8>>> {
+    /// Reads the object, if every shard there should be is there and good; says whether.
+    pub(super) fn read_whole(&self, name: &Name, bytes: &mut Vec<u8>) -> Result<bool> {
         let _held = self.hold(name);
         let found = self.locate(name, true)?;
         let geometry = &found.geometry;
@@ -63,12 +63,12 @@ impl Pool {
             && found.shards.iter().flatten().all(|s| !s.wrong_length);
         // What is not read for the data is checked by itself.
         if !whole || !self.bad_shards(&found, geometry.k()).is_empty() {
-            return Ok(None);
+            return Ok(false);
         }
         let len = usize::try_from(geometry.len).unwrap_or(usize::MAX);
-        let mut bytes = vec![0; len];
-        let clean = self.read_stripes(&found, 0, geometry.stripes(), &mut bytes);
-        Ok(matches!(clean, Ok(true)).then_some(bytes))
+        bytes.resize(len, 0);
+        let clean = self.read_stripes(&found, 0, geometry.stripes(), bytes);
+        Ok(matches!(clean, Ok(true)))
     }
 
     /// The object's stripes, read from what is good of it.
@@ -210,6 +210,7 @@ impl Pool {
             }
         }
         if written > 0 {
+            self.open.forget(&found.name);
             self.note_touched(self.online().iter().map(|m| m.slot));
         }
         Ok(small(written))

@@ -17,6 +17,7 @@ mod member;
 mod open;
 mod place;
 mod read;
+mod sealed;
 mod shard;
 mod state;
 mod status;

@@ -6,6 +6,8 @@ use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use rustix::buffer::spare_capacity;
+
 use super::layout::{self, BLOCK, Geometry, HEADER, SUM, ShardHeader};
 use super::member::{Member, read_at};
 use crate::engine::storage::Name;
@@ -200,6 +202,23 @@ impl Shard {
         } else {
             Err(Fault::Corrupt)
         }
+    }
+
+    /// Appends `len` bytes of the blocks, from byte `from` of them on, unproven.
+    pub fn append(&self, from: u64, len: usize, out: &mut Vec<u8>) -> io::Result<()> {
+        let (start, end) = (out.len(), out.len() + len);
+        let begin = self.geometry().body() + from;
+        // Into memory that was not cleared first, if there is room for just this.
+        while out.len() < end && out.capacity() == end {
+            let at = begin + (out.len() - start) as u64;
+            let spare = || rustix::io::pread(&self.file, spare_capacity(out), at);
+            if rustix::io::retry_on_intr(spare)? == 0 {
+                return Err(io::ErrorKind::UnexpectedEof.into());
+            }
+        }
+        let read = out.len();
+        out.resize(end, 0);
+        read_at(&self.file, &mut out[read..], begin + (read - start) as u64)
     }
 
     /// Reads every block; the numbers of those that are bad.

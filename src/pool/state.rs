@@ -9,6 +9,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use super::identity::{Id, Identity, Roster};
 use super::member::Member;
+use super::sealed::OpenObjects;
 use super::write::Target;
 use super::{Redundancy, place};
 use crate::engine::storage::{Name, hex};
@@ -30,6 +31,7 @@ pub struct Pool {
     /// Held by whoever makes things durable.
     syncing: Mutex<()>,
     graves: Mutex<HashMap<Name, u64>>,
+    pub(super) open: OpenObjects,
 }
 
 /// The members, as known and as found.
@@ -69,6 +71,7 @@ impl Pool {
             unsynced: Mutex::default(),
             syncing: Mutex::default(),
             graves: Mutex::default(),
+            open: OpenObjects::default(),
         }
     }
 
@@ -77,7 +80,9 @@ impl Pool {
     }
 
     pub(super) fn alter(&self) -> std::sync::RwLockWriteGuard<'_, State> {
-        self.state.write().unwrap_or_else(PoisonError::into_inner)
+        let state = self.state.write().unwrap_or_else(PoisonError::into_inner);
+        self.open.clear();
+        state
     }
 
     /// Keeps other writers of the object out while held.
@@ -315,6 +320,7 @@ impl Pool {
     /// Removes the object everywhere; members that are away are told later.
     pub(super) fn remove(&self, name: &Name) -> Result<()> {
         let _held = self.hold(name);
+        self.open.forget(name);
         for member in self.online() {
             match member.remove(name) {
                 Ok(false) => {}

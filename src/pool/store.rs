@@ -21,6 +21,13 @@ impl Storage for Pool {
         self.read(name, Some((offset, len)))
     }
 
+    fn get_sealed(&self, name: &Name, offset: u64, len: usize) -> Result<Vec<u8>> {
+        match self.read_sealed(name, offset, len) {
+            Some(bytes) => Ok(bytes),
+            None => self.get_range(name, offset, len),
+        }
+    }
+
     /// Names only: no shard is opened. What has too few shards to be read is
     /// listed only if shards may be on a missing member; else it is the rest
     /// of a write or deletion that a crash cut short.
@@ -108,9 +115,9 @@ impl Storage for Pool {
         self.check_object(name, repair)
     }
 
-    fn check_and_get(&self, name: &Name, repair: bool) -> Result<(Health, Vec<u8>)> {
-        if let Some(bytes) = self.read_whole(name)? {
-            return Ok((Health::default(), bytes));
+    fn check_and_get(&self, name: &Name, repair: bool, bytes: &mut Vec<u8>) -> Result<Health> {
+        if self.read_whole(name, bytes)? {
+            return Ok(Health::default());
         }
         // Something is amiss; the two steps say what, and mend it.
         let health = match self.check_object(name, repair) {
@@ -118,7 +125,8 @@ impl Storage for Pool {
             Err(e) if matches!(e.kind(), Kind::Corrupt | Kind::Missing) => Health::default(),
             Err(e) => return Err(e),
         };
-        Ok((health, self.read(name, None)?))
+        *bytes = self.read(name, None)?;
+        Ok(health)
     }
 
     fn describe(&self) -> String {

@@ -100,9 +100,16 @@ pub fn conforms(storage: &dyn Storage) {
         ] {
             let part = storage.get_range(name, from as u64, n).unwrap();
             assert!(part == bytes[from..from + n], "{name} {from}+{n}");
+            // Twice, because a storage may keep open what it read.
+            for _ in 0..2 {
+                let part = storage.get_sealed(name, from as u64, n).unwrap();
+                assert!(part == bytes[from..from + n], "{name} {from}+{n}");
+            }
         }
         for (from, n) in [(0, len + 1), (len, 1), (usize::MAX / 2, 1)] {
             let past = storage.get_range(name, from as u64, n);
+            assert_eq!(past.unwrap_err().kind(), Kind::Corrupt, "{name} {from}+{n}");
+            let past = storage.get_sealed(name, from as u64, n);
             assert_eq!(past.unwrap_err().kind(), Kind::Corrupt, "{name} {from}+{n}");
         }
     }

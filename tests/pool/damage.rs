@@ -104,6 +104,37 @@ fn too_much_damage_is_an_error_not_wrong_bytes() {
 }
 
 #[test]
+fn a_sealed_read_leaves_what_is_amiss_to_the_one_that_mends() {
+    for (redundancy, disks) in [("1+1", 2), ("2+1", 3)] {
+        let lab = Lab::new(redundancy, disks, 0);
+        let (name, bytes) = put(lab.pool(), 5, 300_000);
+        let same = |from: usize, n: usize| {
+            let read = lab.pool().get_sealed(&name, from as u64, n).unwrap();
+            assert!(read == bytes[from..from + n], "{redundancy} {from}+{n}");
+        };
+        same(0, bytes.len());
+        same(70_000, 200_000);
+        // Cut short while they are open.
+        for disk in 0..disks {
+            for file in lab.shards(disk) {
+                let good = fs::read(&file).unwrap();
+                let cut = fs::OpenOptions::new().write(true).open(&file).unwrap();
+                cut.set_len(good.len() as u64 - 100_000).unwrap();
+                same(1_000, 290_000);
+                lab.pool().check(&name, true).unwrap();
+                assert!(fs::read(&file).unwrap() == good, "mended");
+            }
+        }
+        same(0, bytes.len());
+        lab.pull(0);
+        same(100, 250_000);
+        lab.pool().delete(&name).unwrap();
+        let e = lab.pool().get_sealed(&name, 0, 100).unwrap_err();
+        assert_eq!(e.kind(), Kind::Missing, "{e}");
+    }
+}
+
+#[test]
 fn leftovers_of_a_crash_are_ignored_and_cleaned() {
     let mut lab = Lab::new("2+1", 3, 0);
     let (name, bytes) = put(lab.pool(), 1, 200_000);

@@ -16,11 +16,11 @@ use crate::engine::index::{Locator, SegmentInfo};
 use crate::engine::pack::Stop;
 use crate::engine::progress::Progress;
 use crate::engine::reconcile::directory;
-use crate::engine::storage::Name;
 
 /// What a worker uses again for each block.
 struct Tools {
     zstd: Decompressor,
+    segment: Vec<u8>,
     body: Vec<u8>,
 }
 
@@ -32,6 +32,10 @@ pub(super) fn read_all(
     progress: &Progress,
 ) -> Result<Findings> {
     let found = Mutex::new(found);
+    let largest = (repository.index.segments())
+        .map(|s| usize::try_from(s.stored).unwrap_or(0))
+        .max()
+        .unwrap_or(0);
     let next = AtomicUsize::new(0);
     let stop = Stop::default();
     std::thread::scope(|scope| {
@@ -39,7 +43,9 @@ pub(super) fn read_all(
             let run = || -> Result<()> {
                 let mut tools = Tools {
                     zstd: Decompressor::new()?,
-                    // Room for any block at once: growing with them would leave gaps in memory.
+                    // Room for any of them at once: growing with them, or new
+                    // memory for each, would leave gaps.
+                    segment: Vec::with_capacity(largest),
                     body: Vec::with_capacity(BLOCK_MAX),
                 };
                 while let Some(number) = segments.get(next.fetch_add(1, Ordering::Relaxed)) {
@@ -86,14 +92,16 @@ fn segment_data(
     let note = |f: &mut dyn FnMut(&mut Findings)| {
         f(&mut found.lock().unwrap_or_else(PoisonError::into_inner));
     };
-    let mut bytes = match repository.storage.check_and_get(&name, true) {
-        Ok((health, bytes)) => {
-            note(&mut |f| {
-                f.report.damaged_parts += u64::from(health.missing) + u64::from(health.corrupt);
-                f.report.repaired_parts += u64::from(health.repaired);
-            });
-            bytes
-        }
+    let Tools {
+        zstd,
+        segment: bytes,
+        body,
+    } = tools;
+    match repository.storage.check_and_get(&name, true, bytes) {
+        Ok(health) => note(&mut |f| {
+            f.report.damaged_parts += u64::from(health.missing) + u64::from(health.corrupt);
+            f.report.repaired_parts += u64::from(health.repaired);
+        }),
         Err(e) if about_data(&e) => {
             let mut ids = Vec::new();
             repository.index.each(|id, place| {
@@ -110,18 +118,18 @@ fn segment_data(
         Err(e) => return Err(e),
     };
     note(&mut |f| f.report.bytes += bytes.len() as u64);
-    if *blake3::hash(&bytes).as_bytes() != segment.name {
+    if *blake3::hash(bytes).as_bytes() != segment.name {
         note(&mut |f| {
             f.error(format!("{name}: its bytes do not match its name"));
             f.damaged.insert(segment.number);
         });
     }
     // The directory as opened now, or else what the index was told before.
-    let opened = SegmentHeader::decode(&bytes).and_then(|header| {
+    let opened = SegmentHeader::decode(bytes).and_then(|header| {
         if header != segment.header {
             return Err(damaged(&name, 0, "its header is another one than before"));
         }
-        directory(&name, &header, &repository.keys, &bytes)
+        directory(&name, &header, &repository.keys, bytes)
     });
     let blocks = match opened {
         Ok(blocks) => blocks,
@@ -133,7 +141,7 @@ fn segment_data(
     };
     let key = segment.header.key(&repository.keys)?;
     for block in &blocks {
-        let checked = block_data(repository, segment, &name, &key, block, &mut bytes, tools);
+        let checked = block_data(repository, segment, &key, block, bytes, zstd, body);
         match checked {
             Ok(copies) => note(&mut |f| f.copies.extend(copies.iter().copied())),
             Err(e) if about_data(&e) => {
@@ -198,23 +206,24 @@ fn from_index(repository: &Repository, segment: &SegmentInfo) -> Result<Vec<Bloc
 fn block_data(
     repository: &Repository,
     segment: &SegmentInfo,
-    name: &Name,
     key: &ObjectKey,
     block: &BlockEntry,
     bytes: &mut [u8],
-    tools: &mut Tools,
+    zstd: &mut Decompressor,
+    body: &mut Vec<u8>,
 ) -> Result<Vec<(Id, Locator)>> {
+    let name = &segment.object();
     let from = block.offset as usize;
     let record = from
         .checked_add(RECORD + block.stored as usize)
         .and_then(|to| bytes.get_mut(from..to))
         .ok_or_else(|| damaged(name, u64::from(block.offset), "it is cut off"))?;
     let offset = u64::from(block.offset);
-    let lens = open_block(name, offset, key, record, &mut tools.zstd, &mut tools.body)?;
+    let (lens, body) = open_block(name, offset, key, record, zstd, body)?;
     let mut at = 0usize;
     let mut ids = IdMap::default();
     for len in lens {
-        let chunk = &tools.body[at..at + len as usize];
+        let chunk = &body[at..at + len as usize];
         ids.insert(
             chunk_id(&repository.keys, segment.header.kind, chunk),
             (at as u32, len),

@@ -52,7 +52,8 @@ pub(super) fn read_all(
 
 /// One object, repaired if that was needed.
 fn object(repository: &Repository, name: &Name, found: &mut Findings) -> Result<Vec<u8>> {
-    let (health, bytes) = repository.storage.check_and_get(name, true)?;
+    let mut bytes = Vec::new();
+    let health = repository.storage.check_and_get(name, true, &mut bytes)?;
     found.report.damaged_parts += u64::from(health.missing) + u64::from(health.corrupt);
     found.report.repaired_parts += u64::from(health.repaired);
     found.report.bytes += bytes.len() as u64;

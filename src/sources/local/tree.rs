@@ -10,6 +10,9 @@ use std::ops::Range;
 use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::{Duration, Instant};
 
 use rustix::fs::{Advice, Dir, Mode, OFlags};
 use rustix::io::Errno;
@@ -20,6 +23,32 @@ use crate::engine::{Error, Kind, Result};
 
 /// Files up to so many bytes are read at once.
 const SMALL: u64 = 1 << 20;
+
+/// Whether the disk is being waited for. While it is, small files are asked for
+/// when they are opened, which is before those opened earlier are read. While the
+/// page cache has them all, asking would only cost.
+#[derive(Clone, Default)]
+struct Waits(Arc<AtomicU32>);
+
+impl Waits {
+    /// So many files are asked for after one that was waited for.
+    const FILES: u32 = 1024;
+
+    /// Hears how long a reading took. What is cached comes in less, a disk
+    /// answers in more.
+    fn hear(&self, bytes: usize, took: Duration) {
+        if took > Duration::from_nanos(50_000 + bytes as u64) {
+            self.0.store(Self::FILES, Ordering::Relaxed);
+        }
+    }
+
+    fn ask(&self) -> bool {
+        let left = self.0.load(Ordering::Relaxed);
+        // Two at once may count as one; it is not exact anyway.
+        self.0.store(left.saturating_sub(1), Ordering::Relaxed);
+        left > 0
+    }
+}
 
 /// The folder and all below it, opened anew for each backup.
 pub(in crate::sources) struct LocalTree {
@@ -56,6 +85,7 @@ impl Tree for LocalTree {
             path: self.path.clone(),
             home,
             elsewhere: false,
+            waits: Waits::default(),
         }))
     }
 
@@ -72,6 +102,7 @@ struct LocalFolder {
     home: u64,
     /// Another file system is mounted here, so nothing in it is saved.
     elsewhere: bool,
+    waits: Waits,
 }
 
 impl LocalFolder {
@@ -197,6 +228,7 @@ impl Folder for LocalFolder {
         Ok(Box::new(LocalInput {
             fd,
             path,
+            waits: None,
             at: 0,
             end: u64::MAX,
             data_until: 0,
@@ -215,11 +247,10 @@ impl Folder for LocalFolder {
             return self.open(name).map(Some);
         };
         let fd = self.open_file(name)?;
-        // Only hints: a file system without read-ahead may refuse them. What is
-        // small is brought while files opened before it are read.
+        // Only hints: a file system without read-ahead may refuse them.
         let advice = match size {
-            0 => None,
-            1..=SMALL => Some(Advice::WillNeed),
+            1..=SMALL if self.waits.ask() => Some(Advice::WillNeed),
+            0..=SMALL => None,
             _ => Some(Advice::Sequential),
         };
         if let Some(advice) = advice {
@@ -228,6 +259,7 @@ impl Folder for LocalFolder {
         Ok(Some(Box::new(LocalInput {
             fd,
             path: self.child(name),
+            waits: Some(self.waits.clone()).filter(|_| size <= SMALL),
             at: part.start,
             end: part.end.min(size),
             data_until: 0,
@@ -250,6 +282,7 @@ impl Folder for LocalFolder {
             path,
             home: self.home,
             elsewhere,
+            waits: self.waits.clone(),
         }))
     }
 }
@@ -267,6 +300,8 @@ fn changed(path: &Path) -> Error {
 struct LocalInput {
     fd: OwnedFd,
     path: PathBuf,
+    /// Hears how long reading takes, where that is of use.
+    waits: Option<Waits>,
     at: u64,
     /// Nothing is read from here on.
     end: u64,
@@ -291,8 +326,12 @@ impl Input for LocalInput {
             return Ok(0);
         }
         loop {
+            let begun = self.waits.as_ref().map(|_| Instant::now());
             match rustix::io::pread(&self.fd, &mut buf[..len], self.at) {
                 Ok(n) => {
+                    if let (Some(waits), Some(begun)) = (&self.waits, begun) {
+                        waits.hear(n, begun.elapsed());
+                    }
                     self.at += n as u64;
                     return Ok(n);
                 }
