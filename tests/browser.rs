@@ -161,7 +161,7 @@ async fn first_day_with_the_box() {
     chrome.open("/snapshots").await;
     chrome.click("main table th a").await;
     chrome.press("planillas").await;
-    chrome.press("00").await;
+    chrome.press("grupo-00").await;
     chrome.says("Siguientes").await;
     assert_eq!(chrome.count("main tbody tr").await, 500);
     chrome.press("Siguientes").await;

@@ -44,7 +44,6 @@ const RESTORE: Row = Row {
     word: "restore",
     passes: &[
         ("load", 1),
-        ("sum", 1),
         ("open", 1),
         ("expand", 1),
         ("hash", 1),

@@ -141,7 +141,7 @@ impl Data {
         }
         std::os::unix::fs::symlink("leame.txt", root.join("enlace")).unwrap();
         for n in 0..SMALL {
-            let path = root.join(format!("planillas/{:02}/planilla-{n:04}.csv", n % 10));
+            let path = root.join(format!("planillas/grupo-{:02}/planilla-{n:04}.csv", n % 10));
             std::fs::create_dir_all(path.parent().unwrap()).unwrap();
             std::fs::write(path, format!("codigo;monto\n{n};{}\n", n * 37)).unwrap();
         }
