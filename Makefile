@@ -3,7 +3,7 @@ SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 MAKEFLAGS += --no-print-directory
 .DELETE_ON_ERROR:
-.PHONY: help run test setup lint build unit fuzz-slice image appliance fuzz bench bench-limits bench-files bench-snapshots bench-scale clean
+.PHONY: help run test setup lint build unit fuzz-slice image appliance torture fuzz bench bench-limits bench-files bench-snapshots bench-scale clean
 
 BINARY := target/release/colca
 IMAGE  := out/colca.raw
@@ -36,7 +36,7 @@ build: ## The binary
 
 unit: ## Unit, integration and browser tests
 	$(call say,Unit tests and integration tests)
-	cargo nextest run --release --locked -E 'not binary(appliance)'
+	cargo nextest run --release --locked -E 'not binary(appliance) and not binary(torture)'
 
 # Seconds for each target of the slice.
 FUZZ_SLICE ?= 5
@@ -50,8 +50,15 @@ image: build ## The bootable image
 	image/build --binary $(BINARY) --output out
 
 appliance: image ## Boot the image in QEMU and put it to work
-	$(call say,QEMU boot tests)
-	COLCA_IMAGE=$(abspath $(IMAGE)) cargo nextest run --release --locked -E 'binary(appliance)'
+	$(call say,QEMU boot tests, power cuts and bad disks)
+	COLCA_IMAGE=$(abspath $(IMAGE)) cargo nextest run --release --locked -E 'binary(appliance) or binary(torture)'
+
+# Power cuts of `make torture`.
+CUTS ?= 100
+
+torture: setup ## Cut the power a hundred times, with bad disks between (CUTS=100; about an hour)
+	$(call say,Cutting the power $(CUTS) times)
+	COLCA_TORTURE=$(CUTS) cargo nextest run --profile torture --release --locked --no-capture -E 'binary(torture)'
 
 # Seconds for each target.
 FUZZ_SECONDS ?= 60

@@ -338,6 +338,15 @@ impl Repository {
         super::verify::verify(self, data, progress)
     }
 
+    /// What would be lost with the given objects: a line for every file of every
+    /// snapshot (at most a hundred each), as a verification words it. For who
+    /// finds objects damaged below the engine, as the pool's scrub does.
+    pub fn hurt_by(&self, objects: &[Name], progress: &Progress) -> Result<Vec<String>> {
+        Features::allow(self.header.features.read, "name what is damaged")?;
+        let _running = self.locks.begin(Operation::Verify)?;
+        super::verify::hurt_by(self, objects, progress)
+    }
+
     /// Frees what no snapshot needs. Backups and everything that reads may go
     /// on; stopped in the middle, what was done stays done.
     pub fn collect(&self, options: &CollectOptions, progress: &Progress) -> Result<CollectReport> {

@@ -13,7 +13,8 @@ use base64::engine::general_purpose::STANDARD as BASE64;
 /// Name of the virtio-serial port inside the guest.
 pub const PORT: &str = "colca.test.0";
 
-const SCRIPT: &str = include_str!("agent.sh");
+/// Its side of the conversation.
+pub const SCRIPT: &str = include_str!("agent.sh");
 
 /// What a command inside the box did.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -87,6 +87,34 @@ pub(crate) fn verify(
     Ok(found.report)
 }
 
+/// Names the files of snapshots that need what only the given objects hold, as
+/// [`verify`] would if these were lost. Changes nothing, reads no content.
+pub(crate) fn hurt_by(
+    repository: &Repository,
+    objects: &[Name],
+    progress: &Progress,
+) -> Result<Vec<String>> {
+    let mut found = Findings::default();
+    let numbers: HashMap<u32, Name> = (repository.index.segments())
+        .map(|segment| (segment.number, segment.object()))
+        .filter(|(_, name)| objects.contains(name))
+        .collect();
+    repository.index.each(|id, place| {
+        if let Some(name) = numbers.get(&place.segment) {
+            found.lost.insert(id, *name);
+        }
+    })?;
+    let mut trees = trees::Trees::new(repository, progress);
+    for (id, record) in &repository.snapshots.all() {
+        if objects.contains(&Name::Snapshot(*id)) {
+            found.error(format!("the snapshot {} is lost", hex(id)));
+        }
+        progress.check()?;
+        trees.snapshot(id, record, &mut found)?;
+    }
+    Ok(found.report.errors)
+}
+
 /// Brings the index in step with what was read: chunks that are lost leave it,
 /// unless another segment has them.
 fn settle(repository: &Repository, mut found: Findings) -> Result<Findings> {
