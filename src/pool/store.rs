@@ -95,6 +95,7 @@ impl Storage for Pool {
     }
 
     fn complete(&self) -> Result<()> {
+        self.look_around();
         let (gone, redundancy, labels) = {
             let state = self.look();
             let away: Vec<String> = state
