@@ -53,12 +53,16 @@ appliance: image ## Boot the image in QEMU and put it to work
 	$(call say,QEMU boot tests, power cuts and bad disks)
 	COLCA_IMAGE=$(abspath $(IMAGE)) cargo nextest run --release --locked -E 'binary(appliance) or binary(torture)'
 
-# Power cuts of `make torture`.
+# How many times as long as in `make test`, and how often the power is cut.
+TORTURE ?= 20
 CUTS ?= 100
 
-torture: setup ## Cut the power a hundred times, with bad disks between (CUTS=100; about an hour)
-	$(call say,Cutting the power $(CUTS) times)
-	COLCA_TORTURE=$(CUTS) cargo nextest run --profile torture --release --locked --no-capture -E 'binary(torture)'
+torture: setup ## Every fault in full: disks lost, swapped and returned, bits flipped, power cut (TORTURE=20 rounds, CUTS=100; hours)
+	$(call say,Torturing pools)
+	COLCA_TORTURE=$(TORTURE) cargo nextest run --release --locked --no-capture --test campaign
+	COLCA_TORTURE=$(TORTURE) cargo nextest run --release --locked --no-capture --lib -E 'test(pool::crash)'
+	$(call say,Cutting the power of a machine $(CUTS) times)
+	COLCA_CUTS=$(CUTS) cargo nextest run --profile torture --release --locked --no-capture --test torture
 
 # Seconds for each target.
 FUZZ_SECONDS ?= 60

@@ -1,16 +1,19 @@
 //! The open pool's memory: who is online, what is not durable yet, what was
 //! deleted while somebody was away.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashMap;
 use std::io;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use super::identity::{Id, Identity, Roster};
+use super::durable::Unsynced;
+use super::findings::Findings;
+use super::fuse::Fuse;
+use super::identity::{Id, Roster, RosterEntry};
 use super::member::Member;
+use super::open::How;
 use super::sealed::OpenObjects;
-use super::write::Target;
 use super::{Redundancy, place};
 use crate::engine::storage::{Name, hex};
 use crate::engine::{Error, Kind, Result};
@@ -22,14 +25,23 @@ const LOCKS: usize = 64;
 pub struct Pool {
     pub(super) id: Id,
     pub(super) id_text: String,
-    pub(super) redundancy: Redundancy,
     pub(super) state: RwLock<State>,
+    /// Nothing is ever written.
+    pub(super) read_only: bool,
+    pub(super) fuse: Fuse,
+    /// Per mille of each member's room that backups leave free.
+    pub(super) reserve: AtomicU32,
+    pub(super) findings: Findings,
+    /// Held by whoever changes who the members are.
+    pub(super) changing: Mutex<()>,
+    /// Held by a settle or scrub under way: there is one at a time.
+    pub(super) working: Mutex<()>,
     locks: Vec<Mutex<()>>,
     /// The newest version given out.
     clock: AtomicU64,
-    unsynced: Mutex<Unsynced>,
+    pub(super) unsynced: Mutex<Unsynced>,
     /// Held by whoever makes things durable.
-    syncing: Mutex<()>,
+    pub(super) syncing: Mutex<()>,
     graves: Mutex<HashMap<Name, u64>>,
     pub(super) open: OpenObjects,
 }
@@ -41,27 +53,51 @@ pub(super) struct State {
     pub online: Vec<Option<Arc<Member>>>,
 }
 
-/// What the next sync must make durable.
-#[derive(Default)]
-struct Unsynced {
-    /// Slots written to.
-    slots: HashSet<usize>,
-    /// How many of them may fail without an object being lost.
-    slack: Option<usize>,
+impl State {
+    /// Every member (none that is gone) with its slot, and itself if it is there.
+    pub fn members(&self) -> impl Iterator<Item = (usize, &RosterEntry, Option<&Arc<Member>>)> {
+        let both = self.roster.members.iter().zip(&self.online);
+        both.enumerate()
+            .filter(|(_, (entry, _))| !entry.gone)
+            .map(|(slot, (entry, online))| (slot, entry, online.as_ref()))
+    }
+
+    /// How many members should take new shards.
+    pub fn actives(&self) -> usize {
+        self.roster.members.iter().filter(|m| m.active()).count()
+    }
+
+    /// How many members that may hold shards are away.
+    pub fn away(&self) -> usize {
+        let away = |(_, entry, online): &(usize, &RosterEntry, Option<&Arc<Member>>)| {
+            !entry.spare && online.is_none()
+        };
+        self.members().filter(away).count()
+    }
+
+    /// Everybody is there.
+    pub fn everybody(&self) -> bool {
+        self.members().all(|(.., online)| online.is_some())
+    }
 }
 
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+pub(super) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     // What the locks guard is whole at every step, so a panicked holder
     // leaves nothing half done.
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 impl Pool {
-    pub(super) fn assemble(roster: Roster) -> Self {
+    pub(super) fn assemble(roster: Roster, how: &How) -> Self {
         Self {
             id: roster.pool,
             id_text: hex(&roster.pool),
-            redundancy: roster.redundancy,
+            read_only: how.read_only,
+            fuse: how.fuse.clone(),
+            reserve: AtomicU32::new(super::RESERVE),
+            findings: Findings::default(),
+            changing: Mutex::default(),
+            working: Mutex::default(),
             state: RwLock::new(State {
                 online: roster.members.iter().map(|_| None).collect(),
                 roster,
@@ -83,6 +119,11 @@ impl Pool {
         let state = self.state.write().unwrap_or_else(PoisonError::into_inner);
         self.open.clear();
         state
+    }
+
+    /// The shape of large objects written now.
+    pub(super) fn redundancy(&self) -> Redundancy {
+        self.look().roster.redundancy
     }
 
     /// Keeps other writers of the object out while held.
@@ -119,42 +160,36 @@ impl Pool {
     }
 
     /// The members that are there in the order in which they prefer to hold
-    /// the object; spares last.
+    /// the object; those that retire and spares last.
     pub(super) fn ranked(&self, name: &Name) -> Vec<Arc<Member>> {
         let state = self.look();
-        let mut ranked: Vec<(bool, f64, Arc<Member>)> = state
+        let mut ranked: Vec<(u8, f64, Arc<Member>)> = state
             .online
             .iter()
             .flatten()
             .map(|m| {
-                let spare = state.roster.members[m.slot].spare;
-                (spare, place::score(name, &m.id, m.size), Arc::clone(m))
+                let entry = &state.roster.members[m.slot];
+                let last = u8::from(entry.retiring) + 2 * u8::from(entry.spare);
+                (last, place::score(name, &m.id, m.size), Arc::clone(m))
             })
             .collect();
         ranked.sort_by(|a, b| a.0.cmp(&b.0).then(b.1.total_cmp(&a.1)));
         ranked.into_iter().map(|(.., member)| member).collect()
     }
 
-    /// The ranked members without spares, and how many there should be.
+    /// The ranked members that take new shards, and how many there should be.
     pub(super) fn actives(&self, name: &Name) -> (Vec<Arc<Member>>, usize) {
         let mut ranked = self.ranked(name);
         let state = self.look();
-        ranked.retain(|m| !state.roster.members[m.slot].spare);
-        let all = state.roster.members.iter().filter(|m| !m.spare).count();
-        (ranked, all)
+        ranked.retain(|m| state.roster.members[m.slot].active());
+        (ranked, state.actives())
     }
 
     /// Labels of the members that are not there, spares too.
     pub(super) fn missing(&self) -> Vec<String> {
         let state = self.look();
-        state
-            .roster
-            .members
-            .iter()
-            .zip(&state.online)
-            .filter(|(_, online)| online.is_none())
-            .map(|(entry, _)| entry.label.clone())
-            .collect()
+        let away = state.members().filter(|(.., online)| online.is_none());
+        away.map(|(_, entry, _)| entry.label.clone()).collect()
     }
 
     /// A member failed: it counts as missing from now on.
@@ -186,8 +221,8 @@ impl Pool {
     pub(super) fn call_spares(&self) {
         {
             let state = self.look();
-            let nobody_missing = state.online.iter().all(Option::is_some);
-            if nobody_missing || !state.roster.members.iter().any(|m| m.spare) {
+            if self.read_only || state.everybody() || !state.roster.members.iter().any(|m| m.spare)
+            {
                 return;
             }
         }
@@ -198,11 +233,11 @@ impl Pool {
         for gone in 0..members.len() {
             let id = hex(&members[gone].id);
             let replaced = members.iter().any(|m| m.replaces.as_ref() == Some(&id));
-            if state.online[gone].is_some() || members[gone].spare || replaced {
+            if state.online[gone].is_some() || !members[gone].active() || replaced {
                 continue;
             }
-            let spare =
-                (0..members.len()).find(|s| members[*s].spare && state.online[*s].is_some());
+            let spare = (0..members.len())
+                .find(|s| members[*s].spare && !members[*s].gone && state.online[*s].is_some());
             if let Some(spare) = spare {
                 tracing::info!(
                     "spare {} takes the place of the missing member {}",
@@ -221,91 +256,32 @@ impl Pool {
     }
 
     /// Writes the roster to every member that is there. One that cannot take
-    /// it learns it when it comes back.
-    pub(super) fn publish(&self, state: &State) {
+    /// it learns it when it comes back. Answers how many took it.
+    pub(super) fn publish(&self, state: &State) -> usize {
+        if self.read_only {
+            return 0;
+        }
+        let mut told = 0;
         for member in state.online.iter().flatten() {
-            let identity = Identity {
-                member: member.id,
-                roster: state.roster.clone(),
-            };
-            if let Err(e) = identity.write(&member.path) {
-                tracing::warn!("cannot tell {} who the members are: {e}", member.called());
+            match member.tell(&state.roster) {
+                Ok(()) => told += 1,
+                Err(e) => {
+                    tracing::warn!("cannot tell {} who the members are: {e}", member.called());
+                }
             }
         }
+        told
     }
 
-    /// Notes shards written: `slack` of them may be lost.
-    pub(super) fn note_written(&self, targets: &[Target], slack: usize) {
-        let mut unsynced = lock(&self.unsynced);
-        unsynced.slots.extend(targets.iter().map(|(m, _)| m.slot));
-        unsynced.slack = Some(unsynced.slack.map_or(slack, |s| s.min(slack)));
-    }
-
-    /// Notes members changed in a way that loses nothing when undone.
-    pub(super) fn note_touched(&self, slots: impl Iterator<Item = usize>) {
-        lock(&self.unsynced).slots.extend(slots);
-    }
-
-    pub(super) fn make_durable(&self) -> Result<()> {
-        self.make_durable_by(Member::sync)
-    }
-
-    fn make_durable_by(&self, sync: impl Fn(&Member) -> io::Result<()> + Sync) -> Result<()> {
-        // One after the other: what another caller is making durable is not so
-        // before it has ended, and may yet fail.
-        let _syncing = lock(&self.syncing);
-        let work = std::mem::take(&mut *lock(&self.unsynced));
-        let members: Vec<Arc<Member>> = self.online();
-        let mut failed: Vec<usize> = work
-            .slots
-            .iter()
-            .filter(|slot| members.iter().all(|m| m.slot != **slot))
-            .copied()
-            .collect();
-        let sync = &sync;
-        let results: Vec<(Arc<Member>, io::Result<()>)> = std::thread::scope(|scope| {
-            let running: Vec<_> = members
-                .iter()
-                .filter(|m| work.slots.contains(&m.slot))
-                .map(|m| (m, scope.spawn(move || sync(m))))
-                .collect();
-            running
-                .into_iter()
-                .map(|(m, thread)| {
-                    let result = thread.join();
-                    let result = result.unwrap_or_else(|_| Err(io::Error::other("panicked")));
-                    (Arc::clone(m), result)
-                })
-                .collect()
-        });
-        for (member, result) in results {
-            if let Err(e) = result {
-                failed.push(member.slot);
-                self.lost(&member, &e);
-            }
+    /// `Refused` when the pool was opened only to read.
+    pub(super) fn writable(&self) -> Result<()> {
+        match self.read_only {
+            false => Ok(()),
+            true => Err(Error::new(
+                Kind::Refused,
+                format!("pool {} is open only for reading", self.id_text),
+            )),
         }
-        if work.slack.is_none_or(|slack| failed.len() <= slack) {
-            return Ok(());
-        }
-        let names: Vec<String> = {
-            let state = self.look();
-            let label = |slot: &usize| state.roster.members[*slot].label.clone();
-            failed.iter().map(label).collect()
-        };
-        // Stays undone, so that no later sync claims it.
-        let mut unsynced = lock(&self.unsynced);
-        unsynced.slots.extend(work.slots);
-        unsynced.slack = match (unsynced.slack, work.slack) {
-            (Some(a), Some(b)) => Some(a.min(b)),
-            (a, b) => a.or(b),
-        };
-        Err(Error::new(
-            Kind::Io,
-            format!(
-                "what was written last is not safe: these members failed before it was durable: {}; check them, then run it again",
-                names.join(", ")
-            ),
-        ))
     }
 
     /// Up to which version a name is deleted; 0 when it is not.
@@ -318,7 +294,8 @@ impl Pool {
     }
 
     /// Removes the object everywhere; members that are away are told later.
-    pub(super) fn remove(&self, name: &Name) -> Result<()> {
+    pub(super) fn delete_object(&self, name: &Name) -> Result<()> {
+        self.writable()?;
         let _held = self.hold(name);
         self.open.forget(name);
         for member in self.online() {
@@ -346,44 +323,5 @@ impl Pool {
             }
         }
         Ok(())
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    #![allow(clippy::unwrap_used, reason = "a test that fails here has failed")]
-
-    use std::sync::mpsc;
-    use std::time::Duration;
-
-    use super::*;
-    use crate::engine::storage::Storage;
-    use crate::pool::NewMember;
-
-    /// Whoever syncs while another sync is under way is not told that things
-    /// are durable before they are, nor if that one fails.
-    #[test]
-    fn a_sync_waits_for_the_one_under_way() {
-        let folder = tempfile::tempdir().unwrap();
-        let member = NewMember {
-            path: folder.path().to_owned(),
-            label: "a".into(),
-            spare: false,
-        };
-        let pool = Pool::create(&[member], "1+0".parse().unwrap()).unwrap();
-        pool.put(&Name::Snapshot([1; 16]), b"bytes").unwrap();
-        let (under_way, begun) = mpsc::channel();
-        std::thread::scope(|scope| {
-            let first = scope.spawn(|| {
-                pool.make_durable_by(|_| {
-                    under_way.send(()).unwrap();
-                    std::thread::sleep(Duration::from_millis(200));
-                    Err(io::Error::other("the disk did not take it"))
-                })
-            });
-            begun.recv().unwrap();
-            assert!(pool.sync().is_err());
-            assert!(first.join().unwrap().is_err());
-        });
     }
 }

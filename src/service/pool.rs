@@ -379,6 +379,7 @@ impl PoolRecord {
                     state: MemberState::Missing,
                     total: 0,
                     free: 0,
+                    reserve: 0,
                 })
                 .collect(),
             total: 0,

@@ -10,7 +10,7 @@ use crate::power::{BACK_UP, COLCA, change, listed, mount_all, restores, set_up};
 const MEMBER: u64 = 256;
 
 fn disks(folder: &std::path::Path) -> Vec<Disk> {
-    let sizes = [512, MEMBER, MEMBER, MEMBER, 64];
+    let sizes = [512, MEMBER, MEMBER, MEMBER, MEMBER, 64];
     let one = |(n, mib): (usize, &u64)| Disk::blank(folder, &format!("disk{n}"), *mib).unwrap();
     sizes.iter().enumerate().map(one).collect()
 }

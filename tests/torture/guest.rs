@@ -16,9 +16,30 @@ use crate::harness::agent::{self, Agent};
 
 /// Programs taken from the tree, with the libraries they need.
 const PROGRAMS: &[&str] = &[
-    "bash", "base64", "cat", "cut", "dmsetup", "e2fsck", "find", "flock", "head", "ln", "ls",
-    "mkdir", "mkfs.ext4", "mktemp", "modprobe", "mount", "mv", "rm", "seq", "setsid", "sha256sum",
-    "sleep", "sort", "umount",
+    "bash",
+    "base64",
+    "cat",
+    "cut",
+    "dmsetup",
+    "e2fsck",
+    "find",
+    "flock",
+    "head",
+    "ln",
+    "ls",
+    "mkdir",
+    "mkfs.ext4",
+    "mktemp",
+    "modprobe",
+    "mount",
+    "mv",
+    "rm",
+    "seq",
+    "setsid",
+    "sha256sum",
+    "sleep",
+    "sort",
+    "umount",
 ];
 const MODULES: [&str; 6] = [
     "virtio_pci",
@@ -42,7 +63,9 @@ impl Kit {
     pub fn make(folder: &Path) -> Result<Self> {
         let tree = root_tree()?;
         let top = folder.join("initrd");
-        for name in ["dev", "proc", "sys", "tmp", "usr/bin", "usr/sbin", "usr/lib"] {
+        for name in [
+            "dev", "proc", "sys", "tmp", "usr/bin", "usr/sbin", "usr/lib",
+        ] {
             fs::create_dir_all(top.join(name))?;
         }
         // As in the tree: /bin and its like are links into /usr.
@@ -69,16 +92,23 @@ impl Kit {
         for module in MODULES {
             files.extend(module_files(&tree, &version, module)?);
         }
-        for list in ["modules.dep", "modules.dep.bin", "modules.alias.bin", "modules.builtin.bin",
-            "modules.symbols.bin", "modules.softdep", "modules.order"]
-        {
+        for list in [
+            "modules.dep",
+            "modules.dep.bin",
+            "modules.alias.bin",
+            "modules.builtin.bin",
+            "modules.symbols.bin",
+            "modules.softdep",
+            "modules.order",
+        ] {
             files.insert(format!("/usr/lib/modules/{version}/{list}").into());
         }
         for file in &files {
             let to = within(&top, file);
             fs::create_dir_all(to.parent().context("a file lies in a folder")?)?;
             // Links are followed: what counts is the name it is asked by.
-            fs::copy(within(&tree, file), &to).with_context(|| format!("copying {}", file.display()))?;
+            fs::copy(within(&tree, file), &to)
+                .with_context(|| format!("copying {}", file.display()))?;
         }
         fs::write(top.join("agent.sh"), agent::SCRIPT)?;
         let init = top.join("init");
@@ -87,7 +117,9 @@ impl Kit {
 
         let initrd = folder.join("initrd.cpio");
         let pack = "cd \"$1\" && find . | cpio --quiet --create --format=newc > \"$2\"";
-        run(Command::new("sh").args(["-c", pack, "sh"]).args([&top, &initrd]))?;
+        run(Command::new("sh")
+            .args(["-c", pack, "sh"])
+            .args([&top, &initrd]))?;
         Ok(Self {
             kernel: tree.join("boot/vmlinuz"),
             initrd,
@@ -143,7 +175,13 @@ fn libraries(tree: &Path, program: &Path) -> Result<Vec<PathBuf>> {
 }
 
 fn module_files(tree: &Path, version: &str, module: &str) -> Result<Vec<PathBuf>> {
-    let command = ["modprobe", "--set-version", version, "--show-depends", module];
+    let command = [
+        "modprobe",
+        "--set-version",
+        version,
+        "--show-depends",
+        module,
+    ];
     Ok(in_tree(tree, &command)?
         .lines()
         .filter_map(|line| line.strip_prefix("insmod "))
@@ -213,15 +251,38 @@ impl Guest {
         let _ = fs::remove_file(&port);
         let log = folder.join("console.log");
         let mut line = Command::new("qemu-system-x86_64");
-        line.args(["-machine", "q35", "-accel", "tcg,thread=multi", "-cpu", "max", "-smp", "2", "-m", "768"])
-            .args(["-nodefaults", "-display", "none", "-no-reboot", "-nic", "none"])
-            .args(["-append", "console=ttyS0 quiet panic=-1 rdinit=/init"])
-            .args(["-device", "virtio-serial-pci", "-device"])
-            .arg(format!("virtserialport,chardev=agent,name={}", agent::PORT))
-            .args(["-chardev", &format!("socket,id=agent,path={},server=on,wait=off", port.display())])
-            .args(["-serial", &format!("file:{}", log.display())])
-            .arg("-kernel").arg(&kit.kernel)
-            .arg("-initrd").arg(&kit.initrd);
+        line.args([
+            "-machine",
+            "q35",
+            "-accel",
+            "tcg,thread=multi",
+            "-cpu",
+            "max",
+            "-smp",
+            "2",
+            "-m",
+            "768",
+        ])
+        .args([
+            "-nodefaults",
+            "-display",
+            "none",
+            "-no-reboot",
+            "-nic",
+            "none",
+        ])
+        .args(["-append", "console=ttyS0 quiet panic=-1 rdinit=/init"])
+        .args(["-device", "virtio-serial-pci", "-device"])
+        .arg(format!("virtserialport,chardev=agent,name={}", agent::PORT))
+        .args([
+            "-chardev",
+            &format!("socket,id=agent,path={},server=on,wait=off", port.display()),
+        ])
+        .args(["-serial", &format!("file:{}", log.display())])
+        .arg("-kernel")
+        .arg(&kit.kernel)
+        .arg("-initrd")
+        .arg(&kit.initrd);
         for (n, disk) in disks.iter().enumerate() {
             line.args(["-blockdev", &disk.node(n).to_string(), "-device"])
                 .arg(format!("virtio-blk-pci,drive=disk{n},serial=T{n}"));

@@ -8,19 +8,20 @@ use serde_json::Value;
 
 use crate::guest::{Disk, Guest, Kit};
 
-/// Cuts in the slice that every test run does; `COLCA_TORTURE` asks for others.
-const SLICE: usize = 4;
+/// Cuts in the slice that every test run does; `COLCA_CUTS` asks for others.
+const SLICE: usize = 5;
 /// Snapshots kept; older ones are forgotten, so that collections have work.
 const KEPT: usize = 6;
-/// `/dev/vda` holds source and state, then come the members, then the provider.
-pub const MEMBERS: [&str; 3] = ["b", "c", "d"];
-const PROVIDER: &str = "e";
+/// `/dev/vda` holds source and state, then come the members, one disk more, and the provider.
+const MEMBERS: [&str; 3] = ["b", "c", "d"];
+const FREE: &str = "e";
+const PROVIDER: &str = "f";
 
 /// The shell's words for a box's disks; a member is mounted on `/disk/LETTER`.
 pub fn mount_all() -> String {
     let mut words = String::from("mkdir -p /system /provider");
     words += " && mount /dev/vda /system";
-    for letter in MEMBERS {
+    for letter in MEMBERS.iter().chain([&FREE]) {
         words += &format!(" && mkdir -p /disk/{letter} && mount /dev/vd{letter} /disk/{letter}");
     }
     words += &format!(" && mount /dev/vd{PROVIDER} /provider");
@@ -32,8 +33,8 @@ pub fn set_up(guest: &mut Guest) -> anyhow::Result<()> {
     guest.run("for d in /dev/vd?; do mkfs.ext4 -q -E nodiscard $d || exit 1; done")?;
     guest.run(&mount_all())?;
     guest.run("mkdir -p /system/source/{0,1,2,3,4}")?;
-    let disks = MEMBERS.map(|letter| format!("/disk/{letter}")).join(" ");
-    guest.run(&format!("{COLCA} pool create --redundancy 2+1 {disks}"))?;
+    let folders = MEMBERS.map(|letter| format!("/disk/{letter}")).join(" ");
+    guest.run(&format!("{COLCA} pool create --redundancy 2+1 {folders}"))?;
     for _ in 0..4 {
         change(guest)?;
     }
@@ -84,16 +85,19 @@ enum Work {
     Backup,
     Collect,
     Replicate,
+    /// A member is replaced by the free disk.
+    Replace,
 }
 
 impl Work {
-    const ALL: [Self; 3] = [Self::Backup, Self::Collect, Self::Replicate];
+    const ALL: [Self; 4] = [Self::Backup, Self::Replace, Self::Collect, Self::Replicate];
 
     fn command(self) -> String {
         match self {
             Self::Backup => BACK_UP.to_owned(),
             Self::Collect => format!("{COLCA} collect --waste 1"),
             Self::Replicate => format!("{COLCA} replicate --to /provider"),
+            Self::Replace => format!("{COLCA} pool settle"),
         }
     }
 }
@@ -123,7 +127,10 @@ impl Book {
             .filter(|id| !self.committed.contains_key(*id))
             .collect();
         let perhaps = self.perhaps.take();
-        assert!(new.len() <= usize::from(perhaps.is_some()), "snapshots from nowhere: {new:?}");
+        assert!(
+            new.len() <= usize::from(perhaps.is_some()),
+            "snapshots from nowhere: {new:?}"
+        );
         if let (Some(id), Some(digest)) = (new.first(), perhaps) {
             self.committed.insert((*id).clone(), digest);
             return true;
@@ -146,19 +153,22 @@ impl Dice {
 
 fn asked(name: &str) -> Option<u64> {
     let text = std::env::var(name).ok()?;
-    Some(text.parse().unwrap_or_else(|_| panic!("{name}={text} is not a number")))
+    Some(
+        text.parse()
+            .unwrap_or_else(|_| panic!("{name}={text} is not a number")),
+    )
 }
 
 #[test]
 fn the_power_is_cut_and_nothing_committed_is_lost() {
     let work = tempfile::tempdir().unwrap();
     let kit = Kit::make(work.path()).unwrap();
-    let cuts = asked("COLCA_TORTURE").map_or(SLICE, |n| usize::try_from(n).unwrap());
-    let seed = asked("COLCA_TORTURE_SEED").unwrap_or_else(|| {
+    let cuts = asked("COLCA_CUTS").map_or(SLICE, |n| usize::try_from(n).unwrap());
+    let seed = asked("COLCA_CUTS_SEED").unwrap_or_else(|| {
         let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
         u64::from(now.unwrap().subsec_nanos()) | 1
     });
-    println!("COLCA_TORTURE_SEED={seed}");
+    println!("COLCA_CUTS_SEED={seed}");
     let mut dice = Dice(seed);
 
     let disks = disks(work.path());
@@ -171,7 +181,12 @@ fn the_power_is_cut_and_nothing_committed_is_lost() {
         perhaps: Some(digest(&mut guest, "/system/source").unwrap()),
         leaving: BTreeSet::new(),
     };
+    let mut members: Vec<&str> = MEMBERS.to_vec();
+    let mut free = FREE;
     for work in Work::ALL {
+        if work == Work::Replace {
+            replace(&mut guest, &mut members, &mut free, 0);
+        }
         let start = Instant::now();
         guest.run(&work.command()).unwrap();
         lasts.insert(work, start.elapsed());
@@ -183,21 +198,25 @@ fn the_power_is_cut_and_nothing_committed_is_lost() {
     let mut restored = 0;
     for cut in 0..cuts {
         let what = Work::ALL[cut % Work::ALL.len()];
-        if what == Work::Collect {
-            forget(&mut guest, &mut book);
-        } else {
-            let now = change(&mut guest).unwrap();
-            if what == Work::Backup {
-                book.perhaps = Some(now);
-            } else {
-                // A replication needs something new.
+        match what {
+            Work::Collect => forget(&mut guest, &mut book),
+            Work::Replace => {
+                let old = usize::try_from(dice.below(members.len() as u64)).unwrap();
+                replace(&mut guest, &mut members, &mut free, old);
+            }
+            Work::Backup => book.perhaps = Some(change(&mut guest).unwrap()),
+            Work::Replicate => {
+                // There must be something new.
+                book.perhaps = Some(change(&mut guest).unwrap());
                 guest.run(BACK_UP).unwrap();
-                book.perhaps = Some(now);
                 book.settle(&listed(&mut guest));
             }
         }
         guest
-            .run(&format!("rm -f /tmp/code; (setsid {} > /tmp/said 2>&1; echo $? > /tmp/code) &", what.command()))
+            .run(&format!(
+                "rm -f /tmp/code; (setsid {} > /tmp/said 2>&1; echo $? > /tmp/code) &",
+                what.command()
+            ))
             .unwrap();
         let most = u64::try_from(lasts[&what].as_millis()).unwrap() * 5 / 4;
         std::thread::sleep(Duration::from_millis(dice.below(most.max(1))));
@@ -210,6 +229,9 @@ fn the_power_is_cut_and_nothing_committed_is_lost() {
         guest = Guest::boot(&kit, work.path(), &disks).unwrap();
         guest.run(&mount_all()).unwrap();
         book.settle(&listed(&mut guest));
+        if what == Work::Replace {
+            guest.run(&what.command()).unwrap();
+        }
         guest.run(&format!("{COLCA} verify --data")).unwrap();
         assert_eq!(pool_state(&mut guest), "ok");
         let all: Vec<_> = book.committed.iter().collect();
@@ -231,7 +253,7 @@ fn the_power_is_cut_and_nothing_committed_is_lost() {
 }
 
 fn disks(folder: &Path) -> Vec<Disk> {
-    let sizes = [1024, 512, 512, 512, 1024];
+    let sizes = [1024, 512, 512, 512, 512, 1024];
     let one = |(n, mib): (usize, &u64)| Disk::blank(folder, &format!("disk{n}"), *mib).unwrap();
     sizes.iter().enumerate().map(one).collect()
 }
@@ -240,6 +262,19 @@ fn pool_state(guest: &mut Guest) -> String {
     let text = guest.run(&format!("{COLCA} pool status --json")).unwrap();
     let status: Value = serde_json::from_str(&text).unwrap();
     status["state"].as_str().unwrap().to_owned()
+}
+
+/// Gives the place of a member to the free disk, empty; what was in its place is then free.
+fn replace<'a>(guest: &mut Guest, members: &mut [&'a str], free: &mut &'a str, old: usize) {
+    let (leaves, comes) = (members[old], *free);
+    guest
+        .run(&format!(
+            "umount /disk/{comes} && mkfs.ext4 -q -F -E nodiscard /dev/vd{comes} && mount /dev/vd{comes} /disk/{comes} \
+             && {COLCA} pool replace /disk/{leaves} /disk/{comes}"
+        ))
+        .unwrap();
+    members[old] = comes;
+    *free = leaves;
 }
 
 /// Forgets snapshots until few are left, as the book then says.

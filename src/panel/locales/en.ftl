@@ -247,6 +247,7 @@ may-fail = { $n ->
 members-title = Disks of the pool
 member-online = In use
 member-spare = Spare
+member-retiring = About to leave
 member-missing = Not found
 rescan-done = Looked for the disks
 rescan-result = State of the pool: { $state }.

@@ -248,6 +248,7 @@ may-fail = { $n ->
 members-title = Discos del almacén
 member-online = En uso
 member-spare = De reserva
+member-retiring = Por retirar
 member-missing = No se encuentra
 rescan-done = Se buscaron los discos
 rescan-result = Estado del almacén: { $state }.

@@ -164,6 +164,7 @@ fn member_row(l: Language, member: &MemberStatus) -> Markup {
     let (level, word) = match member.state {
         MemberState::Online => (Level::Good, l.t("member-online")),
         MemberState::Spare => (Level::Info, l.t("member-spare")),
+        MemberState::Retiring => (Level::Info, l.t("member-retiring")),
         MemberState::Missing => (Level::Bad, l.t("member-missing")),
     };
     let known = member.state != MemberState::Missing;
