@@ -3,7 +3,7 @@ SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 MAKEFLAGS += --no-print-directory
 .DELETE_ON_ERROR:
-.PHONY: help run test setup lint build unit fuzz-slice image appliance torture fuzz bench bench-limits bench-files bench-snapshots bench-scale clean
+.PHONY: help run test setup lint build unit fuzz-slice image appliance torture fuzz bench bench-limits bench-files bench-snapshots bench-pool bench-scale clean
 
 BINARY := target/release/colca
 IMAGE  := out/colca.raw
@@ -87,6 +87,10 @@ bench-files: setup ## What a great number of files costs (FILES="1_000_000 10_00
 bench-snapshots: setup ## What a great number of snapshots costs (SNAPSHOTS="100 10_000" COLCA_BENCH_DIR=FOLDER)
 	$(call say,Measuring great numbers of snapshots)
 	cargo bench --profile release --locked --quiet --bench snapshots -- $(SNAPSHOTS)
+
+bench-pool: setup ## How fast a pool is scrubbed and rebuilt, beside its disks' own speed (DISKS="A B C D" COLCA_BENCH_DIR=FOLDER)
+	$(call say,Measuring scrub and rebuild)
+	cargo bench --profile release --locked --quiet --bench pool
 
 bench-scale: ## The chunk index at 1, 10 and 100 million chunks (SIZES="1 10": only these)
 	$(call say,The chunk index at scale)

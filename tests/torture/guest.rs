@@ -322,6 +322,14 @@ impl Guest {
         Ok(guest)
     }
 
+    /// Cuts the power; what the console had shown by then.
+    pub fn cut(mut self) -> String {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+        let log = fs::read(&self.log).unwrap_or_default();
+        String::from_utf8_lossy(&log).into_owned()
+    }
+
     /// Runs a command, whatever its exit code.
     pub fn try_run(&mut self, command: &str) -> Result<agent::Output> {
         let answer = self.agent.run(command, Duration::from_secs(300));
