@@ -18,6 +18,9 @@ use colca::devices::helper::{Machine, serve};
 use colca::devices::{Contents, Devices, Disk, folders, helper_client};
 use colca::engine::Kind;
 
+#[path = "devices/hotplug.rs"]
+mod hotplug;
+
 fn run(program: &str, arguments: &[&str]) -> String {
     let output = Command::new(program)
         .args(arguments)

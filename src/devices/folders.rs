@@ -6,11 +6,15 @@
 //! pulls it out; any other number is another bay, so to show a disk found
 //! again in another slot its serial number stays in the file `prepared`.
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
 
-use super::{Contents, Devices, Disk, Smart};
+use super::{Changes, Contents, Devices, Disk, Smart};
 use crate::engine::{Error, Kind, Result};
 
+/// How often it is looked whether a folder came or went.
+const LOOK: Duration = Duration::from_millis(250);
 const MARK: &str = "prepared";
 const CONTENT: &str = "content";
 
@@ -176,6 +180,13 @@ impl Devices for Folders {
         Ok(content)
     }
 
+    fn changes(&self) -> Result<Box<dyn Changes>> {
+        Ok(Box::new(Bays {
+            root: self.root.clone(),
+            seen: names(&self.root),
+        }))
+    }
+
     fn mount_members(&self) -> Result<Vec<PathBuf>> {
         let bays = self.bays()?;
         Ok(bays
@@ -183,5 +194,36 @@ impl Devices for Folders {
             .filter(|b| b.prepared)
             .map(Bay::content)
             .collect())
+    }
+}
+
+/// Nobody tells when a folder is moved, so the bays are looked at.
+struct Bays {
+    root: PathBuf,
+    seen: BTreeMap<std::ffi::OsString, u64>,
+}
+
+/// The folders, each with its inode, by which a disk exchanged for another is told.
+fn names(root: &Path) -> BTreeMap<std::ffi::OsString, u64> {
+    use std::os::unix::fs::DirEntryExt;
+    let entries = std::fs::read_dir(root).into_iter().flatten().flatten();
+    entries.map(|e| (e.file_name(), e.ino())).collect()
+}
+
+impl Changes for Bays {
+    fn wait(&mut self, at_most: Duration) -> Result<bool> {
+        let until = Instant::now() + at_most;
+        loop {
+            let now = names(&self.root);
+            if now != self.seen {
+                self.seen = now;
+                return Ok(true);
+            }
+            let left = until.saturating_duration_since(Instant::now());
+            if left.is_zero() {
+                return Ok(false);
+            }
+            std::thread::sleep(left.min(LOOK));
+        }
     }
 }

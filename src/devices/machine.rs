@@ -14,7 +14,8 @@ use std::time::Duration;
 use rustix::fs::FlockOperation;
 
 use super::scan::{Node, contents_now, disks, partitions, scan};
-use super::{Contents, Devices, Disk, LABEL, MEMBER_TYPE, mount, tool};
+use super::uevent::Uevents;
+use super::{Changes, Contents, Devices, Disk, LABEL, MEMBER_TYPE, mount, tool};
 use crate::engine::{Error, Kind, Result};
 
 const PATIENCE: Duration = Duration::from_secs(120);
@@ -247,6 +248,11 @@ impl Devices for Machine {
         // What udev missed while the disk was locked.
         settle();
         mount::mount(&part, &self.mounts, Some(self.owner))
+    }
+
+    fn changes(&self) -> Result<Box<dyn Changes>> {
+        // The kernel tells everybody; no helper is needed for it.
+        Ok(Box::new(Uevents::open()?))
     }
 
     fn mount_members(&self) -> Result<Vec<PathBuf>> {

@@ -14,8 +14,10 @@ mod protocol;
 mod scan;
 mod smart;
 mod tool;
+mod uevent;
 
 use std::path::PathBuf;
+use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
@@ -98,6 +100,19 @@ pub trait Devices: Send + Sync {
     /// Mounts every Colca member disk that is not mounted, unmounts those whose
     /// disk is gone, and returns all mounted folders.
     fn mount_members(&self) -> Result<Vec<PathBuf>>;
+    /// Begins to listen for disks that come, go or change.
+    fn changes(&self) -> Result<Box<dyn Changes>>;
+}
+
+/// Tells when to look at the disks again.
+pub trait Changes: Send {
+    /// Waits until a disk came, went or changed, at most so long; says whether
+    /// one did. Whatever happened since this began, or since the last call, is
+    /// not missed.
+    ///
+    /// # Errors
+    /// When changes cannot be told any more, only found by looking.
+    fn wait(&mut self, at_most: Duration) -> Result<bool>;
 }
 
 /// The disks of this machine, by way of the privileged helper at `socket`.

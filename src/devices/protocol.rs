@@ -9,7 +9,8 @@ use std::time::Duration;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
-use super::{Devices, Disk};
+use super::uevent::Uevents;
+use super::{Changes, Devices, Disk};
 use crate::engine::{Error, Kind, Result};
 use crate::privileged::Helper;
 
@@ -146,6 +147,11 @@ impl Devices for Client {
             Answer::Folder(folder) => Ok(folder),
             _ => Err(self.0.unexpected()),
         }
+    }
+
+    fn changes(&self) -> Result<Box<dyn Changes>> {
+        // The kernel tells everybody; no helper is needed for it.
+        Ok(Box::new(Uevents::open()?))
     }
 
     fn mount_members(&self) -> Result<Vec<PathBuf>> {

@@ -108,6 +108,13 @@ impl Slot {
 #[derive(Default)]
 pub(super) struct LastLook(Mutex<Option<(Instant, Vec<Disk>)>>);
 
+impl LastLook {
+    /// The next one who asks is told what is there then.
+    fn forget(&self) {
+        *self.0.lock().unwrap_or_else(|e| e.into_inner()) = None;
+    }
+}
+
 impl Service {
     /// Every whole disk, system disk included.
     pub fn disks(&self) -> Result<Vec<Disk>> {
