@@ -10,13 +10,14 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-use super::{Changes, Contents, Devices, Disk, Smart};
+use super::{Changes, Contents, Devices, Disk, Sign, Smart, smart};
 use crate::engine::{Error, Kind, Result};
 
 /// How often it is looked whether a folder came or went.
 const LOOK: Duration = Duration::from_millis(250);
 const MARK: &str = "prepared";
 const CONTENT: &str = "content";
+const SMART: &str = "smart";
 
 /// See the module.
 pub(super) struct Folders {
@@ -27,7 +28,7 @@ struct Bay {
     path: PathBuf,
     name: String,
     serial: String,
-    /// Names in it, the mark and the content left out.
+    /// Names in it, but for those of its own.
     strange: usize,
     prepared: bool,
 }
@@ -35,6 +36,12 @@ struct Bay {
 impl Bay {
     fn content(&self) -> PathBuf {
         self.path.join(CONTENT)
+    }
+
+    /// What stands in the file `smart` beside, as smartctl would say it.
+    fn smart(&self) -> Smart {
+        let json = std::fs::read(self.path.join(SMART));
+        json.map_or_else(|_| Smart::default(), |json| smart::parse(&json, 0))
     }
 
     fn contents(&self) -> Contents {
@@ -81,7 +88,11 @@ impl Folders {
             let names = std::fs::read_dir(&path).map_err(reading(&path))?;
             let strange = names
                 .flatten()
-                .filter(|n| n.file_name() != MARK && n.file_name() != CONTENT)
+                .filter(|n| {
+                    [MARK, CONTENT, SMART]
+                        .iter()
+                        .all(|own| n.file_name() != *own)
+                })
                 .count();
             bays.push((
                 number,
@@ -102,6 +113,25 @@ impl Folders {
     }
 }
 
+/// The one bay whose disk is called `serial`.
+fn find<'b>(bays: &'b [Bay], serial: &str) -> Result<&'b Bay> {
+    let mut found = bays.iter().filter(|b| b.serial == serial);
+    match (found.next(), found.next()) {
+        (Some(bay), None) => Ok(bay),
+        (Some(one), Some(other)) => Err(Error::new(
+            Kind::Refused,
+            format!(
+                "{} and {} both call themselves {serial}; take one of them out",
+                one.name, other.name
+            ),
+        )),
+        (None, _) => Err(Error::new(
+            Kind::Missing,
+            format!("no disk has the serial number {serial:?}; look at the list of disks again"),
+        )),
+    }
+}
+
 impl Devices for Folders {
     fn disks(&self) -> Result<Vec<Disk>> {
         let bays = self.bays()?;
@@ -118,7 +148,10 @@ impl Devices for Folders {
                 size,
                 rotational: false,
                 transport: "folder".into(),
-                smart: Smart::default(),
+                slot: Some(bay.name.trim_start_matches("disk").to_owned()),
+                read_only: false,
+                given_up: None,
+                smart: bay.smart(),
                 contents: bay.contents(),
             })
             .collect())
@@ -126,27 +159,7 @@ impl Devices for Folders {
 
     fn prepare(&self, serial: &str, confirm: Option<&str>) -> Result<PathBuf> {
         let bays = self.bays()?;
-        let mut found = bays.iter().filter(|b| b.serial == serial);
-        let bay = match (found.next(), found.next()) {
-            (Some(bay), None) => bay,
-            (Some(one), Some(other)) => {
-                return Err(Error::new(
-                    Kind::Refused,
-                    format!(
-                        "{} and {} both call themselves {serial}; take one of them out",
-                        one.name, other.name
-                    ),
-                ));
-            }
-            (None, _) => {
-                return Err(Error::new(
-                    Kind::Missing,
-                    format!(
-                        "no disk has the serial number {serial:?}; look at the list of disks again"
-                    ),
-                ));
-            }
-        };
+        let bay = find(&bays, serial)?;
         let content = bay.content();
         match bay.contents() {
             Contents::Member { .. } => {
@@ -174,10 +187,32 @@ impl Devices for Folders {
             _ => {}
         }
         let preparing = |e| Error::io(format!("preparing {}", bay.path.display()), e);
+        // What the disk says of itself is no data on it.
+        let smart = std::fs::read(bay.path.join(SMART)).ok();
         std::fs::remove_dir_all(&bay.path).map_err(preparing)?;
         std::fs::create_dir_all(&content).map_err(preparing)?;
+        if let Some(smart) = smart {
+            std::fs::write(bay.path.join(SMART), smart).map_err(preparing)?;
+        }
         std::fs::write(bay.path.join(MARK), serial).map_err(preparing)?;
         Ok(content)
+    }
+
+    fn identify(&self, serial: &str) -> Result<Sign> {
+        let bays = self.bays()?;
+        let bay = find(&bays, serial)?;
+        // A folder has no light; whoever runs this sees the log.
+        tracing::info!(folder = %bay.path.display(), "this is disk {serial}");
+        Ok(Sign::Activity)
+    }
+
+    fn self_test(&self, serial: &str, _long: bool) -> Result<()> {
+        let bays = self.bays()?;
+        let bay = find(&bays, serial)?;
+        Err(Error::new(
+            Kind::Refused,
+            format!("{} is a folder and cannot test itself", bay.name),
+        ))
     }
 
     fn changes(&self) -> Result<Box<dyn Changes>> {

@@ -7,7 +7,7 @@ use super::{scan, smart, uevent};
 
 /// Answers of `lsblk`, `blkid` and `smartctl`, and what the kernel says.
 pub(crate) fn tools(bytes: &[u8]) {
-    let _ = smart::parse(bytes);
+    let _ = smart::parse(bytes, 0);
     let _ = uevent::parse(bytes);
     let _ = scan::parse_probe(&String::from_utf8_lossy(bytes));
     if let Ok(nodes) = scan::parse(bytes, &["loop0".to_owned()]) {

@@ -10,7 +10,7 @@ use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
 use super::uevent::Uevents;
-use super::{Changes, Devices, Disk};
+use super::{Changes, Devices, Disk, Sign};
 use crate::engine::{Error, Kind, Result};
 use crate::privileged::Helper;
 
@@ -35,6 +35,10 @@ pub(super) enum Request {
     },
     /// See [`Devices::mount_members`].
     MountMembers {},
+    /// See [`Devices::identify`].
+    Identify { serial: String },
+    /// See [`Devices::self_test`].
+    SelfTest { serial: String, long: bool },
 }
 
 /// What the helper answers.
@@ -44,6 +48,8 @@ pub(super) enum Answer {
     Disks(Vec<Disk>),
     Folder(PathBuf),
     Folders(Vec<PathBuf>),
+    Sign(Sign),
+    Begun {},
     Error { kind: Kind, message: String },
 }
 
@@ -64,6 +70,10 @@ pub(super) fn answer(devices: &dyn Devices, request: Request) -> Answer {
             .prepare(&serial, confirm.as_deref())
             .map(Answer::Folder),
         Request::MountMembers {} => devices.mount_members().map(Answer::Folders),
+        Request::Identify { serial } => devices.identify(&serial).map(Answer::Sign),
+        Request::SelfTest { serial, long } => {
+            devices.self_test(&serial, long).map(|()| Answer::Begun {})
+        }
     };
     done.unwrap_or_else(Into::into)
 }
@@ -145,6 +155,22 @@ impl Devices for Client {
         };
         match self.ask(&request)? {
             Answer::Folder(folder) => Ok(folder),
+            _ => Err(self.0.unexpected()),
+        }
+    }
+
+    fn identify(&self, serial: &str) -> Result<Sign> {
+        let serial = serial.into();
+        match self.ask(&Request::Identify { serial })? {
+            Answer::Sign(sign) => Ok(sign),
+            _ => Err(self.0.unexpected()),
+        }
+    }
+
+    fn self_test(&self, serial: &str, long: bool) -> Result<()> {
+        let serial = serial.into();
+        match self.ask(&Request::SelfTest { serial, long })? {
+            Answer::Begun {} => Ok(()),
             _ => Err(self.0.unexpected()),
         }
     }
