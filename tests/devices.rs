@@ -20,6 +20,8 @@ use colca::engine::Kind;
 
 #[path = "devices/hotplug.rs"]
 mod hotplug;
+#[path = "devices/show.rs"]
+mod show;
 
 fn run(program: &str, arguments: &[&str]) -> String {
     let output = Command::new(program)

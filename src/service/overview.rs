@@ -5,8 +5,8 @@ use std::collections::BTreeMap;
 use jiff::Timestamp;
 
 use super::{
-    Finding, FindingCode, JobKind, JobView, Overview, PoolView, ProviderView, Service, Severity,
-    SourceView,
+    DiskState, DiskView, Finding, FindingCode, JobKind, JobView, Overview, Place, PoolView,
+    ProviderView, Reason, Service, Severity, SourceView,
 };
 use crate::engine::Result;
 use crate::jobs::JobState;
@@ -89,12 +89,8 @@ impl Service {
             ];
             findings.push(finding(Severity::Warning, Code::PoolNearlyFull, params));
         }
-        let members = |serial: &str| status.members.iter().any(|m| m.label == serial);
-        for disk in self.recent_disks() {
-            if disk.smart.passed == Some(false) && members(&disk.serial) {
-                let params = [("serial", disk.serial), ("name", disk.name)];
-                findings.push(finding(Severity::Critical, Code::DiskFailing, params));
-            }
+        for view in self.view(self.recent_disks()) {
+            look_at_disk(&view, findings);
         }
     }
 
@@ -160,6 +156,39 @@ impl Service {
             }
             _ => {}
         }
+    }
+}
+
+/// One finding for each thing that is wrong with a disk.
+fn look_at_disk(view: &DiskView, findings: &mut Vec<Finding>) {
+    use FindingCode as Code;
+    let params = |reason: &str, value: String| {
+        let slot = view.disk.slot.clone().unwrap_or_default();
+        [
+            ("serial", view.called.clone()),
+            ("slot", slot),
+            ("reason", reason.to_owned()),
+            ("value", value),
+        ]
+    };
+    if view.state == DiskState::New {
+        let new = params(view.reason.as_str(), String::new());
+        findings.push(finding(Severity::Info, Code::DiskNew, new));
+    }
+    if !view.there || !(view.place.of_pool() || view.place == Place::System) {
+        return;
+    }
+    if view.state == DiskState::Failing && !matches!(view.reason, Reason::Alarm(_)) {
+        let failing = params(view.reason.as_str(), String::new());
+        findings.push(finding(Severity::Critical, Code::DiskFailing, failing));
+    }
+    for alarm in &view.alarms {
+        let (severity, code) = match alarm.kind.failing() {
+            true => (Severity::Critical, Code::DiskFailing),
+            false => (Severity::Warning, Code::DiskWorn),
+        };
+        let warns = params(alarm.kind.as_str(), alarm.value.to_string());
+        findings.push(finding(severity, code, warns));
     }
 }
 

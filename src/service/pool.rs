@@ -22,7 +22,7 @@ use crate::devices::Disk;
 use crate::engine::{Error, Kind, MasterKey, Params, RecoveryKey, Repository, Result};
 use crate::pool::{MemberState, MemberStatus, NewMember, Pool, PoolState, PoolStatus, Redundancy};
 
-pub(super) use watch::{Watch, watch};
+pub(super) use watch::{Watch, Why, watch};
 
 use choice::{Cleanup, check_disks, named};
 

@@ -4,6 +4,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
 mod data;
+mod disks;
 mod faults;
 #[path = "../harness/mod.rs"]
 mod harness;

@@ -1,15 +1,17 @@
 //! Disks, pool, overview.
 
 use axum::Json;
-use axum::extract::State;
+use axum::extract::{Path, State};
+use axum::http::StatusCode;
+use serde::{Deserialize, Serialize};
 
 use super::Body;
 use super::auth::{Caller, answer};
 use super::problem::Problem;
-use crate::devices::Disk;
+use crate::devices::Sign;
 use crate::engine::Kind;
 use crate::panel::AppState;
-use crate::service::{CreatedPool, NewPool, Overview, PoolView};
+use crate::service::{CreatedPool, DiskView, NewPool, Overview, PoolView, Sample};
 
 pub(super) async fn overview(
     State(app): State<AppState>,
@@ -21,8 +23,52 @@ pub(super) async fn overview(
 pub(super) async fn list(
     State(app): State<AppState>,
     _: Caller,
-) -> Result<Json<Vec<Disk>>, Problem> {
-    answer(&app, |service| service.disks()).await
+) -> Result<Json<Vec<DiskView>>, Problem> {
+    answer(&app, |service| service.disk_views()).await
+}
+
+pub(super) async fn history(
+    State(app): State<AppState>,
+    _: Caller,
+    Path(serial): Path<String>,
+) -> Result<Json<Vec<Sample>>, Problem> {
+    answer(&app, move |service| service.disk_history(&serial)).await
+}
+
+/// How the disk shows itself.
+#[derive(Serialize)]
+pub(super) struct Shown {
+    sign: Sign,
+}
+
+pub(super) async fn identify(
+    State(app): State<AppState>,
+    _: Caller,
+    Path(serial): Path<String>,
+) -> Result<Json<Shown>, Problem> {
+    answer(&app, move |service| {
+        let sign = service.identify(&serial)?;
+        Ok(Shown { sign })
+    })
+    .await
+}
+
+/// Which self-test.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Test {
+    #[serde(default)]
+    long: bool,
+}
+
+pub(super) async fn test(
+    State(app): State<AppState>,
+    _: Caller,
+    Path(serial): Path<String>,
+    Body(test): Body<Test>,
+) -> Result<StatusCode, Problem> {
+    let Json(()) = answer(&app, move |service| service.test_disk(&serial, test.long)).await?;
+    Ok(StatusCode::NO_CONTENT)
 }
 
 pub(super) async fn pool(

@@ -65,7 +65,6 @@ col-origin = Origen
 col-last-backup = Último respaldo
 col-state = Estado
 col-size = Tamaño
-col-free = Libre
 col-disk = Disco
 col-serial = N.º de serie
 col-smart = Salud (SMART)
@@ -178,8 +177,6 @@ find-pool-failed = No se puede abrir el almacén
 find-pool-failed-do = No se puede respaldar ni restaurar. Revise que todos los discos estén conectados y use «Buscar discos».
 find-pool-full = El almacén está casi lleno: quedan { $free } de { $total }
 find-pool-full-do = Cuando se llene, los respaldos fallarán. Prevea discos más grandes antes de que ocurra.
-find-disk-failing = El disco { $name } ({ $serial }) avisa que está por fallar
-find-disk-failing-do = Reemplácelo pronto, antes de que falle.
 find-sources-none = No hay fuentes registradas
 find-sources-none-do = Nada se está respaldando.
 find-source-never = «{ $source }» nunca se respaldó
@@ -245,10 +242,6 @@ may-fail = { $n ->
     [one] Puede fallar { $n } disco
    *[other] Pueden fallar { $n } discos a la vez
   }
-members-title = Discos del almacén
-member-online = En uso
-member-spare = De reserva
-member-missing = No se encuentra
 rescan-done = Se buscaron los discos
 rescan-result = Estado del almacén: { $state }.
 verify-title = Verificar lo guardado
@@ -590,7 +583,6 @@ error-500 = Ocurrió una falla en el equipo
 error-500-do = Sus copias no se vieron afectadas. Vuelva a intentar; si se repite, avise a quien administra el equipo.
 error-csrf = El formulario venció
 error-csrf-do = Se abrió en otra sesión o hace mucho tiempo. Vuelva a la página anterior, cárguela de nuevo y repita; no se hizo ningún cambio.
-contents-ours = En este almacén
 error-missing-form = Revise el nombre y la ruta, y vuelva a intentar.
 fail-source = No se pudo agregar la fuente
 fail-key = No se pudo consultar la llave del servidor
@@ -601,3 +593,100 @@ fail-backup = No se pudo respaldar
 fail-restored = No se pudo restaurar todo
 fail-replicate = No se completó la réplica
 fail-verify = La verificación no terminó bien
+
+## Cómo está cada disco
+disk-healthy = Sano
+disk-worn = Desgastado
+disk-failing = Falla
+disk-missing = No está
+disk-foreign = Ajeno
+disk-new = Nuevo
+disk-retired = Retirado
+place-member = En uso
+place-spare = De reserva
+place-retiring = Por retirar
+place-retired = Fuera del almacén
+place-other-pool = De otro almacén
+why-well = No se conoce ningún problema.
+why-well-unknown = Funciona, pero no informa sobre su salud (no tiene SMART).
+why-asleep = Está en reposo y no se lo despierta para preguntarle.
+why-away = Es del almacén, pero no está en el equipo.
+why-emptied = El disco está, pero lo que el almacén guardaba en él ya no.
+why-given-up = Dejó de responder y el sistema ya no lo usa.
+why-no-answer = Está conectado, pero el almacén no puede usarlo.
+why-read-only = No acepta escrituras.
+why-pool-errors = El almacén encontró daños en lo que este disco guarda.
+why-retiring = Sus datos se están pasando a los otros discos.
+why-retired = Ya no guarda nada del almacén.
+why-other-pool = Es parte de otro almacén.
+why-other-data = Contiene otros datos.
+why-blank = Está vacío y se puede usar.
+why-prepared = Está preparado y se puede usar.
+why-smart-failing = El propio disco avisa que está por fallar.
+why-test-failed = Su autoprueba encontró una falla.
+why-uncorrectable = { $n ->
+    [one] Hay { $n } sector que no se puede leer.
+   *[other] Hay { $n } sectores que no se pueden leer.
+  }
+why-pending = { $n ->
+    [one] Hay { $n } sector que no se pudo leer y espera ser reemplazado.
+   *[other] Hay { $n } sectores que no se pudieron leer y esperan ser reemplazados.
+  }
+why-media-errors = { $n ->
+    [one] Tuvo { $n } error que no pudo corregir.
+   *[other] Tuvo { $n } errores que no pudo corregir.
+  }
+why-reallocated = { $n ->
+    [one] Ya reemplazó { $n } sector dañado.
+   *[other] Ya reemplazó { $n } sectores dañados.
+  }
+why-wear = Gastó el { $n } % de su vida prevista.
+why-hot = Está a { $n } °C: demasiado caliente.
+do-away = Revise que esté bien colocado; si se dañó, reemplácelo.
+do-reseat = Sáquelo y vuelva a colocarlo; si no mejora, reemplácelo.
+do-replace = Reemplácelo cuanto antes.
+do-replace-soon = Todavía sirve; tenga listo un reemplazo.
+do-hot = Revise los ventiladores y que nada tape la entrada de aire.
+do-retiring = No lo saque todavía.
+do-retired = Ya puede sacarlo.
+do-foreign = Si no necesita lo que contiene, puede usarlo: se borrará.
+do-other-pool = Sáquelo si no corresponde a este equipo.
+do-new = Puede agregarlo al almacén.
+col-slot = Bahía
+col-temperature = Temperatura
+col-which = ¿Cuál es?
+identify = Identificar
+identify-begun = El disco { $disk } se muestra durante un minuto
+identify-light = La luz de su bahía está encendida.
+identify-activity = Su luz de actividad parpadea de manera pareja.
+disk-title = Disco { $disk }
+disk-which = Qué disco es
+disk-name = Nombre en el sistema
+disk-kind = Tipo
+disk-place = Uso
+disk-seen = Visto por última vez
+disk-says = Lo que el disco informa
+disk-history = Historia
+alarm-since = Desde
+smart-on = Encendido
+smart-reallocated = Sectores reemplazados
+smart-pending = Sectores por reemplazar
+smart-uncorrectable = Sectores ilegibles
+smart-media = Errores sin corregir
+smart-wear = Desgaste
+test-last = Última autoprueba
+test-running = En curso: falta el { $n } %
+test-passed = Sin fallas
+test-failed = Encontró una falla
+test-aborted = Interrumpida
+test-was-long = larga
+test-was-short = corta
+test-at = a las { $n } h de uso
+test-short = Autoprueba corta
+test-long = Autoprueba larga
+test-lead = La corta tarda unos minutos y se hace sola cada semana; la larga lee todo el disco, tarda horas y se hace sola cada 90 días.
+test-begun = La autoprueba comenzó
+test-begun-what = El resultado aparecerá en esta página cuando termine.
+find-disk = Disco { $serial }
+find-disk-slot = Disco { $serial } (bahía { $slot })
+see-disk = Ver el disco

@@ -74,6 +74,26 @@ pub fn remove_source(name: &str) -> String {
     format!("{}/remove", source(name))
 }
 
+/// A disk's page.
+pub fn disk(called: &str) -> String {
+    format!("{DISKS}/disk/{}", encode(called))
+}
+
+/// Lets a disk show itself (post only).
+pub fn identify(called: &str) -> String {
+    format!("{}/identify", disk(called))
+}
+
+/// Lets a disk test itself shortly (post only).
+pub fn short_test(called: &str) -> String {
+    format!("{}/short-test", disk(called))
+}
+
+/// Lets a disk test all of itself (post only).
+pub fn long_test(called: &str) -> String {
+    format!("{}/long-test", disk(called))
+}
+
 /// A job's page.
 pub fn job(id: impl std::fmt::Display) -> String {
     format!("{JOBS}/{id}")

@@ -8,6 +8,8 @@
 
 mod assets;
 mod claim;
+mod disk;
+mod disk_words;
 mod disks;
 mod errors;
 mod find;
@@ -48,6 +50,10 @@ pub fn router() -> Router<AppState> {
         .route(links::LOGOUT, post(login::logout))
         .route("/language/{tag}", get(login::language))
         .route(links::DISKS, get(disks::show))
+        .route("/disks/disk/{serial}", get(disk::show))
+        .route("/disks/disk/{serial}/identify", post(disk::identify))
+        .route("/disks/disk/{serial}/short-test", post(disk::short_test))
+        .route("/disks/disk/{serial}/long-test", post(disk::long_test))
         .route(links::RESCAN, post(disks::rescan))
         .route(links::VERIFY, post(disks::verify))
         .route(links::NEW_POOL, get(new_pool::show).post(new_pool::create))

@@ -18,7 +18,7 @@ const GATHER: Duration = Duration::from_millis(300);
 /// How long the listener listens before it looks whether it is to end.
 const LISTEN: Duration = Duration::from_secs(1);
 
-/// Ends the threads that look for disks, and wakes them.
+/// Ends a thread that looks at disks, and wakes it.
 #[derive(Default)]
 pub(in crate::service) struct Watch {
     now: Mutex<Bell>,
@@ -33,7 +33,7 @@ struct Bell {
 
 /// Why the wait is over.
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum Why {
+pub(in crate::service) enum Why {
     Stop,
     Rung,
     Time,
@@ -45,7 +45,7 @@ impl Watch {
     }
 
     /// A disk came or went.
-    fn ring(&self) {
+    pub fn ring(&self) {
         self.set(|bell| bell.rung = true);
     }
 
@@ -58,10 +58,11 @@ impl Watch {
         self.now.lock().unwrap_or_else(|e| e.into_inner()).stop
     }
 
-    fn wait(&self) -> Why {
+    /// Waits until there is a reason to look, at most so long.
+    pub fn wait(&self, at_most: Duration) -> Why {
         let quiet = |bell: &mut Bell| !bell.stop && !bell.rung;
         let bell = self.now.lock().unwrap_or_else(|e| e.into_inner());
-        let waited = self.bell.wait_timeout_while(bell, LOOK, quiet);
+        let waited = self.bell.wait_timeout_while(bell, at_most, quiet);
         let (bell, _) = waited.unwrap_or_else(|e| e.into_inner());
         if !bell.stop && !bell.rung {
             return Why::Time;
@@ -91,7 +92,7 @@ pub(in crate::service) fn watch(service: &Arc<Service>) -> Result<()> {
                 _ => service.look_if_needed(),
             }
             drop(service);
-            why = watch.wait();
+            why = watch.wait(LOOK);
         }
     };
     start("pool-watch", look)
@@ -143,6 +144,7 @@ impl Service {
     /// A disk came or went: the pool is told, whatever its state.
     fn disks_changed(&self) {
         self.disks.forget();
+        self.care.bell.ring();
         if self.pool().is_some() {
             self.look();
         }

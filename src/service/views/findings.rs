@@ -42,8 +42,12 @@ pub enum FindingCode {
     PoolFailed,
     /// `free`, `total`: bytes; less than 10 % is free.
     PoolNearlyFull,
-    /// `serial`, `name`: SMART says the disk is failing.
+    /// `serial`, `slot`, `reason`, `value`: the disk fails, or soon will.
     DiskFailing,
+    /// The same: the disk works, but warns. One for each thing it warns of.
+    DiskWorn,
+    /// `serial`, `slot`: a disk that can be taken into the pool.
+    DiskNew,
     /// No source is registered. No parameters.
     SourcesNone,
     /// `source`: never backed up.
@@ -77,6 +81,8 @@ impl FindingCode {
             Self::PoolFailed => "pool-failed",
             Self::PoolNearlyFull => "pool-nearly-full",
             Self::DiskFailing => "disk-failing",
+            Self::DiskWorn => "disk-worn",
+            Self::DiskNew => "disk-new",
             Self::SourcesNone => "sources-none",
             Self::SourceNever => "source-never",
             Self::SourceOld => "source-old",
