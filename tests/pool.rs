@@ -18,17 +18,29 @@ mod conformance;
 mod damage;
 #[path = "pool/lab.rs"]
 mod lab;
+#[path = "pool/life.rs"]
+mod life;
 #[path = "pool/members.rs"]
 mod members;
+#[path = "pool/rescue.rs"]
+mod rescue;
+#[path = "pool/reserve.rs"]
+mod reserve;
+#[path = "pool/scrub.rs"]
+mod scrub;
 
 use conformance::conforms;
 use lab::{Lab, put};
 
 #[test]
 fn every_redundancy_keeps_the_contract() {
-    for (redundancy, actives, spares) in
-        [("1+0", 1, 0), ("1+1", 2, 0), ("2+1", 3, 1), ("4+2", 7, 0)]
-    {
+    for (redundancy, actives, spares) in [
+        ("1+0", 1, 0),
+        ("1+1", 2, 0),
+        ("2+1", 3, 1),
+        ("4+2", 7, 0),
+        ("8+3", 11, 0),
+    ] {
         let lab = Lab::new(redundancy, actives, spares);
         conforms(lab.pool());
         assert_eq!(lab.pool().status().state, PoolState::Ok);

@@ -18,10 +18,17 @@ pub(crate) struct Arguments {
 }
 
 pub(crate) fn run(context: &Context, arguments: &Arguments) -> anyhow::Result<Outcome> {
-    let repository = state::open(context)?;
-    let (snapshot, path) = locate(&repository, &arguments.what)?;
+    print(context, &*state::open(context)?, &arguments.what)
+}
+
+pub(super) fn print(
+    context: &Context,
+    repository: &Repository,
+    what: &str,
+) -> anyhow::Result<Outcome> {
+    let (snapshot, path) = locate(repository, what)?;
     let node = repository.node(&snapshot, &path)?;
-    let mut pages = Pages::of(&repository, node);
+    let mut pages = Pages::of(repository, node);
     if context.json {
         let mut out = std::io::BufWriter::new(std::io::stdout().lock());
         let mut mark = "[";

@@ -11,10 +11,12 @@ mod find;
 mod forget;
 mod key;
 mod ls;
+mod members;
 mod meter;
 mod page;
 mod pool;
 mod replicate;
+mod rescue;
 mod restore;
 mod secret;
 mod serve;
@@ -93,6 +95,8 @@ enum Command {
     Collect(collect::Arguments),
     /// Copy everything, sealed as it is, to an external provider
     Replicate(replicate::Arguments),
+    /// Read a pool's disks on any Linux machine, with the recovery words, writing nothing to them
+    Rescue(rescue::Arguments),
     /// Run the daemon with its panel
     Serve(serve::Arguments),
     /// The console screen of the box
@@ -130,6 +134,7 @@ pub fn main() -> ExitCode {
         Command::Forget(arguments) => forget::run(&context, &arguments),
         Command::Collect(arguments) => collect::run(&context, &arguments),
         Command::Replicate(arguments) => replicate::run(&context, arguments),
+        Command::Rescue(arguments) => rescue::run(&context, &arguments),
         Command::Serve(arguments) => serve::run(context, arguments),
         Command::Console => serve::console(),
         Command::DiskHelper => serve::disk_helper(),

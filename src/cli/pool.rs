@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use clap::Subcommand;
 
-use super::{Context, Outcome, page, secret, state, text};
+use super::{Context, Outcome, members, page, secret, state, text};
 use crate::engine::{Error, Kind, MasterKey, Params, RecoveryKey, Repository, Unlock};
 use crate::pool::{NewMember, Pool, PoolState, PoolStatus, Redundancy};
 
@@ -38,6 +38,20 @@ pub(crate) enum Command {
         #[arg(required = true, value_name = "DISK")]
         disks: Vec<PathBuf>,
     },
+    /// Add disks, or spares
+    Add(members::Add),
+    /// Let nothing new go to a disk, so that it can leave
+    Retire(members::Retire),
+    /// Give up a disk that was emptied or is missing
+    Remove(members::Remove),
+    /// Put a new disk in the place of another: healthy, dying or missing
+    Replace(members::Replace),
+    /// Change the redundancy
+    SetRedundancy(members::SetRedundancy),
+    /// Rebuild, move and reshape until everything is where and as it should be
+    Settle(members::Settle),
+    /// Read every shard that is due, and heal what is damaged
+    Scrub(members::Scrub),
     /// Show the pool's health and its members
     Status,
 }
@@ -60,6 +74,13 @@ pub(crate) fn run(context: &Context, command: Command) -> anyhow::Result<Outcome
             passphrase.as_ref(),
             &disks,
         ),
+        Command::Add(arguments) => members::add(context, &arguments),
+        Command::Retire(arguments) => members::retire(context, &arguments),
+        Command::Remove(arguments) => members::remove(context, &arguments),
+        Command::Replace(arguments) => members::replace(context, &arguments),
+        Command::SetRedundancy(arguments) => members::set_redundancy(context, &arguments),
+        Command::Settle(arguments) => members::settle(context, &arguments),
+        Command::Scrub(arguments) => members::scrub(context, &arguments),
         Command::Status => status(context),
     }
 }
@@ -185,6 +206,7 @@ fn print(status: &PoolStatus) -> std::io::Result<()> {
             let state = match member.state {
                 crate::pool::MemberState::Online => "online",
                 crate::pool::MemberState::Spare => "spare",
+                crate::pool::MemberState::Retiring => "retiring",
                 crate::pool::MemberState::Missing => "missing",
             };
             let sizes = [member.free, member.total].map(|n| {

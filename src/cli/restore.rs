@@ -1,10 +1,11 @@
 //! `colca restore`: bring back a snapshot or a part of it.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use super::backup::print_warnings;
 use super::snapshots::locate;
 use super::{Context, Outcome, meter, state, text};
+use crate::engine::Repository;
 use crate::sources;
 
 #[derive(clap::Args)]
@@ -17,11 +18,24 @@ pub(crate) struct Arguments {
 }
 
 pub(crate) fn run(context: &Context, arguments: &Arguments) -> anyhow::Result<Outcome> {
-    let repository = state::open(context)?;
-    let (snapshot, path) = locate(&repository, &arguments.what)?;
+    restore(
+        context,
+        &*state::open(context)?,
+        &arguments.what,
+        &arguments.target,
+    )
+}
+
+pub(super) fn restore(
+    context: &Context,
+    repository: &Repository,
+    what: &str,
+    folder: &Path,
+) -> anyhow::Result<Outcome> {
+    let (snapshot, path) = locate(repository, what)?;
     // Looked up before the target is made, so that a wrong path leaves no trace.
     repository.node(&snapshot, &path)?;
-    let target = sources::local_target(&arguments.target)?;
+    let target = sources::local_target(folder)?;
     let report = meter::watch(context, "Restoring", |progress| {
         repository.restore(&snapshot, &path, target.as_ref(), progress)
     })?;
@@ -33,7 +47,7 @@ pub(crate) fn run(context: &Context, arguments: &Arguments) -> anyhow::Result<Ou
             "Restored {} files, {} into {}",
             report.files,
             text::bytes(report.bytes),
-            arguments.target.display()
+            folder.display()
         );
     }
     Ok(if report.warning_count == 0 {

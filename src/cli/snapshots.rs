@@ -15,6 +15,10 @@ pub(crate) fn run(context: &Context, arguments: &Arguments) -> anyhow::Result<Ou
     if let Some(name) = &arguments.name {
         snapshots.retain(|snapshot| &snapshot.name == name);
     }
+    print(context, &snapshots)
+}
+
+pub(super) fn print(context: &Context, snapshots: &[Snapshot]) -> anyhow::Result<Outcome> {
     if context.json {
         text::json(&snapshots)?;
         return Ok(Outcome::Done);

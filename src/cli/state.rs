@@ -86,15 +86,31 @@ pub(crate) fn remember(
         id: id.to_owned(),
         members,
     };
-    let json = serde_json::to_vec_pretty(&record)
-        .map_err(|e| Error::with_source(Kind::Io, "writing the pool's record", e))?;
-    write_private(&record_file(context), &json)
+    keep(context, &record)
 }
 
 /// The pool this state folder belongs to.
 pub(crate) fn open_pool(context: &Context) -> Result<Pool> {
     let record = record(context)?;
     Pool::open(&record.members, Some(&record.id))
+}
+
+/// Remembers further folders that are, or are about to become, members.
+pub(crate) fn know(context: &Context, folders: &[PathBuf]) -> Result<()> {
+    let mut record = record(context)?;
+    for folder in folders {
+        let path = fs::canonicalize(folder).map_err(|e| Error::io(folder.display(), e))?;
+        if !record.members.contains(&path) {
+            record.members.push(path);
+        }
+    }
+    keep(context, &record)
+}
+
+fn keep(context: &Context, record: &PoolRecord) -> Result<()> {
+    let json = serde_json::to_vec_pretty(record)
+        .map_err(|e| Error::with_source(Kind::Io, "writing the pool's record", e))?;
+    write_private(&record_file(context), &json)
 }
 
 fn record(context: &Context) -> Result<PoolRecord> {

@@ -26,7 +26,7 @@ use super::pack::Stop;
 use super::progress::Progress;
 use super::reconcile::{directory, read_directory};
 use super::storage::hex;
-use super::store::{Depositor, Store};
+use super::store::{Depositor, Place, Store};
 use super::uses::Watch;
 use super::{CollectOptions, CollectReport, Repository, blocks, copies};
 
@@ -204,7 +204,11 @@ fn rewrite(
 ) -> Result<(Vec<Emptied>, u64)> {
     let stop = Stop::default();
     let used = Bits::default();
-    let ran = Store::run(&repository.place(&used), progress, &stop, |store| {
+    let place = Place {
+        frees: true,
+        ..repository.place(&used)
+    };
+    let ran = Store::run(&place, progress, &stop, |store| {
         let mut out = store.depositor()?;
         let mut emptied = Vec::new();
         for number in segments {

@@ -139,6 +139,7 @@ impl Repository {
             },
             zstd_level: self.header.params.zstd_level,
             used,
+            frees: false,
         }
     }
 

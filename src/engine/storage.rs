@@ -85,6 +85,12 @@ pub trait Storage: Send + Sync {
     /// `Full` when there is no room (nothing is left behind), `Transient` or `Io`.
     fn put(&self, name: &Name, bytes: &[u8]) -> Result<()>;
 
+    /// [`Storage::put`] for what is stored in order to free room: may use what a
+    /// storage keeps back for that from everything else.
+    fn put_to_free(&self, name: &Name, bytes: &[u8]) -> Result<()> {
+        self.put(name, bytes)
+    }
+
     /// The whole object, verified as far as the storage can, repaired on the
     /// way if a redundant part was bad.
     ///

@@ -71,6 +71,7 @@ pub(crate) struct Store<'a> {
     tree: Packer,
     zstd_level: i32,
     used: &'a Bits,
+    frees: bool,
     progress: &'a Progress,
     /// What was stored.
     pub counts: Counts,
@@ -84,6 +85,8 @@ pub(crate) struct Place<'a> {
     pub zstd_level: i32,
     /// Where chunks that are there already are noted, so that they stay.
     pub used: &'a Bits,
+    /// What is stored serves to free room.
+    pub frees: bool,
 }
 
 impl<'a> Store<'a> {
@@ -105,6 +108,7 @@ impl<'a> Store<'a> {
             tree,
             zstd_level: place.zstd_level,
             used: place.used,
+            frees: place.frees,
             progress,
             counts: Counts::default(),
         };
@@ -145,7 +149,11 @@ impl<'a> Store<'a> {
     fn write(&self, segment: Finished, spare: &Spare) -> Result<()> {
         let name = segment.name;
         let stored = segment.bytes.len() as u64;
-        self.storage.put(&Name::Segment(name), &segment.bytes)?;
+        let object = Name::Segment(name);
+        match self.frees {
+            true => self.storage.put_to_free(&object, &segment.bytes)?,
+            false => self.storage.put(&object, &segment.bytes)?,
+        }
         spare
             .lock()
             .unwrap_or_else(PoisonError::into_inner)

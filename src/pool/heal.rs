@@ -5,17 +5,29 @@ use std::borrow::Cow;
 use std::sync::Arc;
 use std::thread;
 
-use super::Pool;
+use super::findings::now;
 use super::locate::Found;
 use super::member::{Member, is_replaced};
 use super::read::PARALLEL;
 use super::write::{Source, Target, WriteError};
-use crate::engine::Result;
+use super::{Damage, Finding, Pool};
 use crate::engine::storage::{Health, Name};
+use crate::engine::{Kind, Result};
 
 impl Pool {
     /// Reads every shard of the object; see [`crate::engine::storage::Storage::check`].
     pub(super) fn check_object(&self, name: &Name, repair: bool) -> Result<Health> {
+        self.check_and_tell(name, repair, &mut Vec::new())
+    }
+
+    /// The same, telling what was found; with `repair` that is also kept.
+    pub(super) fn check_and_tell(
+        &self,
+        name: &Name,
+        repair: bool,
+        findings: &mut Vec<Finding>,
+    ) -> Result<Health> {
+        let repair = repair && !self.read_only;
         let _held = self.hold(name);
         if repair {
             self.call_spares();
@@ -32,15 +44,51 @@ impl Pool {
         if health == Health::default() {
             return Ok(health);
         }
+        let mut told = self.tell(&found, &bad, health.missing);
+        let outcome = self.mend(&found, &bad, &mut health, repair);
+        let all = health.repaired >= health.corrupt + health.missing;
+        for finding in &mut told {
+            finding.healed = all;
+        }
+        if let Err(e) = &outcome
+            && e.kind() == Kind::Corrupt
+        {
+            told.push(finding(name, None, Damage::Lost));
+        }
+        if repair {
+            told.iter().for_each(|f| self.findings.add(f.clone()));
+        }
+        findings.extend(told);
+        outcome.map(|()| health)
+    }
+
+    /// What is amiss, for people.
+    fn tell(&self, found: &Found, bad: &[usize], missing: u32) -> Vec<Finding> {
+        let name = &found.name;
+        let bad = bad.iter().filter_map(|i| found.shards.get(*i)?.as_ref());
+        let bad = bad.map(|s| s.member.label.as_str());
+        let broken = found.damaged.iter().map(|(m, _)| m.label.as_str());
+        let mut told: Vec<Finding> = bad
+            .chain(broken)
+            .map(|member| finding(name, Some(member), Damage::Corrupt))
+            .collect();
+        // What a member lacks that is away is no damage.
+        if self.missing().is_empty() {
+            told.extend((0..missing).map(|_| finding(name, None, Damage::Missing)));
+        }
+        told
+    }
+
+    fn mend(&self, found: &Found, bad: &[usize], health: &mut Health, repair: bool) -> Result<()> {
         // Also without repair it must be known whether the object can be had.
-        let mut whole = self.sources(&found)?;
+        let mut whole = self.sources(found)?;
         if repair {
             let rewritten: Vec<Target> = bad
                 .iter()
-                .filter_map(|i| found.shards[*i].as_ref())
-                .map(|s| (Arc::clone(&s.member), s.header.index))
+                .filter_map(|i| Some((found.shards.get(*i)?.as_ref()?, u8::try_from(*i).ok()?)))
+                .map(|(s, place)| (Arc::clone(&s.member), place))
                 .collect();
-            health.repaired = self.fill(&found, &rewritten, &mut whole)?;
+            health.repaired = self.fill(found, &rewritten, &mut whole)?;
         } else {
             let step = found.geometry.batch();
             let mut at = 0;
@@ -50,7 +98,7 @@ impl Pool {
                 at += count;
             }
         }
-        Ok(health)
+        Ok(())
     }
 
     /// Reads the object, if every shard there should be is there and good; says whether.
@@ -72,11 +120,11 @@ impl Pool {
     }
 
     /// The object's stripes, read from what is good of it.
-    fn sources<'a>(
+    pub(super) fn sources<'a>(
         &'a self,
         found: &'a Found,
     ) -> Result<impl FnMut(u64, u64) -> Result<Cow<'a, [u8]>> + 'a> {
-        if found.count() < found.geometry.k() {
+        if !found.readable() {
             return Err(self.too_few(&found.name, found.count(), found.geometry.k()));
         }
         Ok(move |first: u64, count: u64| {
@@ -89,8 +137,8 @@ impl Pool {
         })
     }
 
-    /// The indexes of shards with any bad block, but for the first `skip`.
-    fn bad_shards(&self, found: &Found, skip: usize) -> Vec<usize> {
+    /// The places of shards with any bad block, but for the first `skip`.
+    pub(super) fn bad_shards(&self, found: &Found, skip: usize) -> Vec<usize> {
         let one = |shard: &super::shard::Shard| match shard.bad_blocks() {
             Ok(0) => shard.wrong_length,
             Ok(_) => true,
@@ -99,7 +147,11 @@ impl Pool {
                 true
             }
         };
-        let shards: Vec<_> = found.shards.iter().flatten().skip(skip).collect();
+        let all = found.shards.iter().enumerate();
+        let (places, shards): (Vec<usize>, Vec<_>) = all
+            .filter_map(|(place, shard)| Some((place, shard.as_ref()?)))
+            .skip(skip)
+            .unzip();
         let bad: Vec<bool> = if shards.len() > 1 && found.geometry.len >= PARALLEL as u64 {
             thread::scope(|scope| {
                 let running: Vec<_> = shards
@@ -115,11 +167,11 @@ impl Pool {
         } else {
             shards.iter().map(|shard| one(shard)).collect()
         };
-        shards
-            .iter()
+        places
+            .into_iter()
             .zip(bad)
             .filter(|(_, bad)| *bad)
-            .map(|(shard, _)| shard.index())
+            .map(|(place, _)| place)
             .collect()
     }
 
@@ -147,7 +199,7 @@ impl Pool {
         let (mut free, actives): (Vec<Arc<Member>>, usize) = self.actives(&found.name);
         free.retain(|member| !holders.contains(&member.slot));
         // Where something broken lies already, the good one takes its place.
-        free.sort_by_key(|member| !found.damaged.iter().any(|d| d.slot == member.slot));
+        free.sort_by_key(|member| !found.damaged.iter().any(|(d, _)| d.slot == member.slot));
         let mut free = free.into_iter();
         let width = match is_replaced(&found.name) || found.geometry.k() == 1 {
             true => found.geometry.shards().min(actives.max(1)),
@@ -159,12 +211,13 @@ impl Pool {
         let wanted = width.saturating_sub(found.count());
         targets.extend(lacking.take(wanted).zip(&mut free).map(|(i, m)| (m, i)));
         // Broken things on members that get no new shard are only in the way.
-        for member in &found.damaged {
+        for (member, path) in &found.damaged {
             let rewritten = targets.iter().any(|(m, _)| m.slot == member.slot);
-            if rewritten || holders.contains(&member.slot) {
+            let in_use = found.shards.iter().flatten().any(|s| s.path == *path);
+            if rewritten || in_use {
                 continue;
             }
-            if let Err(e) = member.remove(&found.name) {
+            if let Err(e) = member.remove_file(path) {
                 self.trouble(member, &e);
             }
         }
@@ -214,6 +267,16 @@ impl Pool {
             self.note_touched(self.online().iter().map(|m| m.slot));
         }
         Ok(small(written))
+    }
+}
+
+fn finding(name: &Name, member: Option<&str>, damage: Damage) -> Finding {
+    Finding {
+        time: now(),
+        object: name.to_string(),
+        member: member.map(str::to_owned),
+        damage,
+        healed: false,
     }
 }
 

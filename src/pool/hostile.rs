@@ -59,11 +59,14 @@ pub(crate) fn samples() -> Vec<(&'static str, &'static str, Vec<u8>)> {
         label: "ST8000NM".into(),
         spare,
         replaces: None,
+        retiring: id == 4,
+        gone: false,
         size: 8 << 40,
     };
     let roster = Roster {
         pool: [1; 16],
         redundancy: super::Redundancy { data: 2, parity: 1 },
+        first: Some(super::Redundancy { data: 1, parity: 1 }),
         generation: 3,
         members: vec![
             entry(2, false),

@@ -12,11 +12,15 @@ use std::path::Path;
 use serde::{Deserialize, Serialize};
 
 use super::Redundancy;
+use super::fuse::Fuse;
 use crate::engine::storage::{hex, unhex};
 use crate::engine::{Error, Kind, Result};
 
 const MAGIC: &[u8; 8] = b"COLCAMBR";
-const VERSION: u16 = 1;
+/// Version 2 says no more than that a list uses what version 1 did not know:
+/// members that retire or are gone, a redundancy that was changed. A program
+/// that does not know these would undo them.
+const VERSION: u16 = 2;
 const HEAD: usize = 16;
 /// A roster of the largest pool stays far below this; anything longer is damage.
 const MAX_BODY: usize = 1 << 20;
@@ -37,6 +41,13 @@ pub(super) struct RosterEntry {
     /// The member whose place this one took when it stopped being a spare.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub replaces: Option<String>,
+    /// Gets no new shards, and its own are moved elsewhere.
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub retiring: bool,
+    /// No member any more. The entry stays, so that a disk that comes back is
+    /// known for what it is.
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub gone: bool,
     /// Bytes of the member's file system when it joined: its weight in placement.
     pub size: u64,
 }
@@ -47,9 +58,36 @@ pub(super) struct Roster {
     #[serde(with = "hex_id")]
     pub pool: Id,
     pub redundancy: Redundancy,
+    /// The redundancy at creation, if it was changed since: the shape of the
+    /// shard files whose names tell none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub first: Option<Redundancy>,
     /// Grows by one with each change.
     pub generation: u64,
     pub members: Vec<RosterEntry>,
+}
+
+fn is_false(b: &bool) -> bool {
+    !b
+}
+
+impl RosterEntry {
+    /// New shards may go there.
+    pub fn active(&self) -> bool {
+        !self.spare && !self.retiring && !self.gone
+    }
+}
+
+impl Roster {
+    /// The redundancy at creation.
+    pub fn first(&self) -> Redundancy {
+        self.first.unwrap_or(self.redundancy)
+    }
+
+    fn version(&self) -> u16 {
+        let news = self.members.iter().any(|m| m.retiring || m.gone);
+        if news || self.first.is_some() { 2 } else { 1 }
+    }
 }
 
 /// The content of one identity file.
@@ -95,7 +133,7 @@ impl Identity {
             })?;
         let mut out = Vec::with_capacity(HEAD + body.len() + 32);
         out.extend_from_slice(MAGIC);
-        out.extend_from_slice(&VERSION.to_le_bytes());
+        out.extend_from_slice(&self.roster.version().to_le_bytes());
         out.extend_from_slice(&[0; 2]);
         out.extend_from_slice(&length.to_le_bytes());
         out.extend_from_slice(&body);
@@ -116,7 +154,7 @@ impl Identity {
             return Err(bad("not a member file"));
         }
         let version = u16::from_le_bytes([head[8], head[9]]);
-        if version != VERSION {
+        if !(1..=VERSION).contains(&version) {
             return Err(Error::new(
                 Kind::Refused,
                 format!(
@@ -139,7 +177,8 @@ impl Identity {
         let found: Self =
             serde_json::from_slice(&bytes[HEAD..end]).map_err(|e| bad(&e.to_string()))?;
         // Everything is divided by the number of data shards.
-        if found.roster.redundancy.check().is_err() {
+        let roster = &found.roster;
+        if roster.redundancy.check().is_err() || roster.first().check().is_err() {
             return Err(bad("impossible redundancy"));
         }
         Ok(found)
@@ -180,20 +219,22 @@ impl Identity {
     }
 
     /// Writes both identity files, each replaced atomically and made durable.
-    pub fn write(&self, folder: &Path) -> Result<()> {
+    pub fn write(&self, folder: &Path, fuse: &Fuse) -> Result<()> {
         let bytes = self.encode()?;
         for file in FILES {
             let path = folder.join(file);
             let temp = folder.join(format!("{file}.new"));
             let write = || -> std::io::Result<()> {
+                fuse.step()?;
                 let mut f = File::create(&temp)?;
                 f.write_all(&bytes)?;
                 f.sync_all()?;
+                fuse.step()?;
                 fs::rename(&temp, &path)?;
                 File::open(folder)?.sync_all()
             };
             write().map_err(|e| {
-                let _ = fs::remove_file(&temp);
+                let _ = fuse.step().and_then(|()| fs::remove_file(&temp));
                 Error::io(format_args!("writing {}", path.display()), e)
             })?;
         }

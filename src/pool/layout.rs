@@ -9,6 +9,7 @@
 use crate::engine::storage::Name;
 use crate::engine::{Error, Kind, Result};
 
+use super::Redundancy;
 use super::identity::Id;
 
 /// Bytes of a full block.
@@ -82,6 +83,26 @@ impl Geometry {
     /// A stripe count per batch that keeps the buffers at about 8 MiB.
     pub fn batch(&self) -> u64 {
         ((8 << 20) / self.stripe_bytes()).max(1)
+    }
+}
+
+/// What follows the id in a shard file's name: the object's length, and the
+/// shape where it is not the one the pool began with. So a listing knows
+/// without reading how many shards an object needs, and shards of two shapes
+/// can lie on one member.
+pub(super) fn suffix(geometry: &Geometry, first: Redundancy) -> String {
+    let Geometry { data, parity, len } = *geometry;
+    match len < SMALL || first == (Redundancy { data, parity }) {
+        true => len.to_string(),
+        false => format!("{len}.{data}+{parity}"),
+    }
+}
+
+/// The inverse of [`suffix`].
+pub(super) fn parse_suffix(text: &str) -> Option<(u64, Option<Redundancy>)> {
+    match text.split_once('.') {
+        None => Some((text.parse().ok()?, None)),
+        Some((len, shape)) => Some((len.parse().ok()?, Some(shape.parse().ok()?))),
     }
 }
 

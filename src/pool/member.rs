@@ -12,7 +12,10 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use rustix::fs::FlockOperation;
 
-use super::identity::Id;
+use super::fuse::Fuse;
+use super::identity::{Id, Identity, Roster};
+use super::layout::Geometry;
+use super::{Redundancy, layout};
 use crate::engine::storage::{Class, Name, Space, hex, unhex};
 use crate::engine::{Error, Result};
 
@@ -21,10 +24,12 @@ const SNAPSHOTS: &str = "objects/snapshots";
 const TEMP: &str = "tmp";
 const DELETED: &str = "deleted";
 const LOCK: &str = "lock";
+/// Folders that segments, and snapshot records, are sorted into.
+pub(super) const SHELVES: u16 = 4096;
 
 /// A member that was found.
 pub(super) struct Member {
-    /// Place in the roster, which only grows.
+    /// Place in the roster, of which no entry ever goes.
     pub slot: usize,
     pub id: Id,
     pub label: String,
@@ -35,8 +40,17 @@ pub(super) struct Member {
     /// system is still mounted here.
     place: (u64, u64),
     /// Held shared while the pool is open, so that no other opener takes our
-    /// temporary files for leftovers.
-    _lock: File,
+    /// temporary files for leftovers. None where nothing may be written.
+    lock: Option<File>,
+    fuse: Fuse,
+}
+
+/// Where and what a member is.
+pub(super) struct Seat<'a> {
+    pub slot: usize,
+    pub id: Id,
+    pub label: &'a str,
+    pub size: u64,
 }
 
 static COUNTER: AtomicU64 = AtomicU64::new(0);
@@ -64,14 +78,78 @@ pub(super) fn lay_out(folder: &Path) -> io::Result<()> {
     File::open(folder)?.sync_all()
 }
 
-/// Removes what [`lay_out`] and the identity made, after a failed creation.
+/// Removes what [`lay_out`] and the identity made, after a failed creation or
+/// when an emptied member is gone. What holds something stays.
 pub(super) fn wipe_layout(folder: &Path) {
+    for part in [SEGMENTS, SNAPSHOTS] {
+        for shelf in fs::read_dir(folder.join(part))
+            .into_iter()
+            .flatten()
+            .flatten()
+        {
+            let _ = fs::remove_dir(shelf.path());
+        }
+    }
+    for note in fs::read_dir(folder.join(DELETED))
+        .into_iter()
+        .flatten()
+        .flatten()
+    {
+        let _ = fs::remove_file(note.path());
+    }
     for part in [SEGMENTS, SNAPSHOTS, "objects", TEMP, DELETED] {
         let _ = fs::remove_dir(folder.join(part));
     }
-    for file in super::identity::FILES.iter().chain([&LOCK]) {
+    // The identity goes last: until then it is known whose this is.
+    for file in [super::findings::FILE, super::memory::FILE, LOCK]
+        .iter()
+        .chain(&super::identity::FILES)
+    {
         let _ = fs::remove_file(folder.join(file));
+        let _ = fs::remove_file(folder.join(format!("{file}.new")));
     }
+}
+
+/// Whether any object has something in this member folder. What cannot be
+/// looked at counts as something.
+pub(super) fn holds_anything(folder: &Path) -> bool {
+    let objects = folder.join("objects");
+    match objects.try_exists() {
+        Ok(false) => return false,
+        Ok(true) => {}
+        Err(_) => return true,
+    }
+    let shelves = |part: &str| fs::read_dir(folder.join(part));
+    let empty = |part: &str| -> io::Result<bool> {
+        for shelf in shelves(part)? {
+            if fs::read_dir(shelf?.path())?.next().is_some() {
+                return Ok(false);
+            }
+        }
+        Ok(true)
+    };
+    let singles = ["header", "manifest"];
+    singles.iter().any(|file| objects.join(file).exists())
+        || !empty(SEGMENTS).unwrap_or(false)
+        || !empty(SNAPSHOTS).unwrap_or(false)
+}
+
+/// Whether a folder holds only what [`lay_out`] makes, in part or in whole.
+pub(super) fn is_bare_layout(folder: &Path) -> bool {
+    let known = ["objects", TEMP, DELETED, LOCK, "lost+found"];
+    let also = super::identity::FILES.map(|file| format!("{file}.new"));
+    let ours = |name: &std::ffi::OsStr| {
+        name.to_str()
+            .is_some_and(|name| known.contains(&name) || also.iter().any(|a| a == name))
+    };
+    let mut any = false;
+    let all = fs::read_dir(folder).is_ok_and(|mut entries| {
+        entries.all(|entry| {
+            any = true;
+            entry.is_ok_and(|entry| ours(&entry.file_name()))
+        })
+    });
+    all && any
 }
 
 /// Whether a folder holds nothing but what a fresh file system holds.
@@ -86,32 +164,45 @@ pub(super) fn is_empty(folder: &Path) -> io::Result<bool> {
 
 impl Member {
     /// Takes a member folder into use; cleans leftovers of a crash unless
-    /// another process has the pool open.
-    pub fn attach(slot: usize, id: Id, label: &str, path: &Path, size: u64) -> Result<Self> {
+    /// another process has the pool open. With `read_only` nothing is
+    /// touched, not even the lock.
+    pub fn attach(seat: &Seat<'_>, path: &Path, read_only: bool, fuse: &Fuse) -> Result<Self> {
         let io = |e| Error::io(format_args!("opening pool member {}", path.display()), e);
         let place = place(path).map_err(io)?;
-        // For reading, so that a disk that went read-only can still be read from.
-        let lock = File::open(path.join(LOCK)).map_err(io)?;
-        let member = |lock| Self {
-            slot,
-            id,
-            label: label.to_owned(),
-            path: path.to_owned(),
-            size,
-            place,
-            _lock: lock,
+        let lock = match read_only {
+            true => None,
+            // For reading, so that a disk that went read-only can still be read from.
+            false => Some(File::open(path.join(LOCK)).map_err(io)?),
         };
-        let alone = rustix::fs::flock(&lock, FlockOperation::NonBlockingLockExclusive).is_ok();
+        let member = Self {
+            slot: seat.slot,
+            id: seat.id,
+            label: seat.label.to_owned(),
+            path: path.to_owned(),
+            size: seat.size,
+            place,
+            lock,
+            fuse: fuse.clone(),
+        };
+        let Some(lock) = &member.lock else {
+            return Ok(member);
+        };
+        let alone = rustix::fs::flock(lock, FlockOperation::NonBlockingLockExclusive).is_ok();
         if alone {
             for entry in fs::read_dir(path.join(TEMP)).map_err(io)? {
                 let leftover = entry.map_err(io)?.path();
-                if let Err(e) = fs::remove_file(&leftover) {
+                if let Err(e) = member.remove_file(&leftover) {
                     tracing::warn!("cannot remove the leftover {}: {e}", leftover.display());
                 }
             }
         }
-        rustix::fs::flock(&lock, FlockOperation::LockShared).map_err(|e| io(e.into()))?;
-        Ok(member(lock))
+        rustix::fs::flock(lock, FlockOperation::LockShared).map_err(|e| io(e.into()))?;
+        Ok(member)
+    }
+
+    /// Whether nothing may be written to it.
+    fn read_only(&self) -> bool {
+        self.lock.is_none()
     }
 
     /// `label (path)` for messages.
@@ -142,18 +233,59 @@ impl Member {
             let wrote = file
                 .write_all(b"Is this member still there?")
                 .and_then(|()| file.sync_all());
-            fs::remove_file(path)?;
+            self.remove_file(&path)?;
             match wrote {
                 // A full disk is there.
                 Err(e) if is_full(&e) => Ok(()),
                 other => other,
             }
         };
-        self.mounted() && probe().is_ok()
+        match self.read_only() {
+            true => self.mounted() && fs::read_dir(self.path.join("objects")).is_ok(),
+            false => self.mounted() && probe().is_ok(),
+        }
+    }
+
+    /// Passed before every change.
+    pub fn step(&self) -> io::Result<()> {
+        self.fuse.step()
+    }
+
+    /// Removes one file of this member; one that is gone already is no error.
+    pub fn remove_file(&self, path: &Path) -> io::Result<()> {
+        self.fuse.step()?;
+        match fs::remove_file(path) {
+            Err(e) if e.kind() == io::ErrorKind::NotFound => Ok(()),
+            other => other,
+        }
+    }
+
+    /// Tells the member who the members are.
+    pub fn tell(&self, roster: &Roster) -> Result<()> {
+        let identity = Identity {
+            member: self.id,
+            roster: roster.clone(),
+        };
+        identity.write(&self.path, &self.fuse)
+    }
+
+    /// Replaces a small file at the top of the member, whole or not at all.
+    pub fn keep(&self, file: &str, bytes: &[u8]) -> io::Result<()> {
+        if !self.mounted() {
+            return Err(gone());
+        }
+        let temp = self.path.join(format!("{file}.new"));
+        self.fuse.step()?;
+        let mut f = File::create(&temp)?;
+        f.write_all(bytes)?;
+        f.sync_all()?;
+        self.fuse.step()?;
+        fs::rename(&temp, self.path.join(file))
     }
 
     /// A new temporary file.
     pub fn temp(&self) -> io::Result<(PathBuf, File)> {
+        self.fuse.step()?;
         let n = COUNTER.fetch_add(1, Ordering::Relaxed);
         let path = self
             .path
@@ -179,13 +311,21 @@ impl Member {
         (self.path.join(dir).join(&id[..3]), id)
     }
 
-    /// Puts a finished temporary file in its place.
-    pub fn settle(&self, temp: &Path, name: &Name, len: u64) -> io::Result<()> {
+    /// Puts a finished temporary file in its place, which it answers.
+    pub fn settle(
+        &self,
+        temp: &Path,
+        name: &Name,
+        geometry: &Geometry,
+        first: Redundancy,
+    ) -> io::Result<PathBuf> {
         let (dir, id) = self.shelf(name);
+        self.fuse.step()?;
         if is_replaced(name) {
-            return fs::rename(temp, dir.join(id));
+            let target = dir.join(id);
+            return fs::rename(temp, &target).map(|()| target);
         }
-        let target = dir.join(format!("{id}.{len}"));
+        let target = dir.join(format!("{id}.{}", layout::suffix(geometry, first)));
         match fs::rename(temp, &target) {
             Err(e) if e.kind() == io::ErrorKind::NotFound => {
                 match fs::create_dir(&dir) {
@@ -196,9 +336,30 @@ impl Member {
             }
             done => done,
         }
+        .map(|()| target)
     }
 
-    /// The shard files of a name on this member; more than one only after damage.
+    /// Makes the names of an object's shards durable, new or removed.
+    pub fn sync_names(&self, name: &Name) -> io::Result<()> {
+        if !self.mounted() {
+            return Err(gone());
+        }
+        self.fuse.step()?;
+        let (dir, _) = self.shelf(name);
+        match File::open(&dir) {
+            Ok(shelf) => shelf.sync_all()?,
+            Err(e) if e.kind() == io::ErrorKind::NotFound => {}
+            Err(e) => return Err(e),
+        }
+        // The shelf itself may be new.
+        match dir.parent() {
+            Some(above) if !is_replaced(name) => File::open(above)?.sync_all(),
+            _ => Ok(()),
+        }
+    }
+
+    /// The shard files of a name on this member; more than one only while the
+    /// object changes its shape, or after damage.
     pub fn find(&self, name: &Name) -> io::Result<Vec<PathBuf>> {
         let (dir, id) = self.shelf(name);
         if is_replaced(name) {
@@ -233,33 +394,66 @@ impl Member {
     pub fn remove(&self, name: &Name) -> io::Result<bool> {
         let found = self.find(name)?;
         for path in &found {
-            match fs::remove_file(path) {
-                Err(e) if e.kind() != io::ErrorKind::NotFound => return Err(e),
-                _ => {}
-            }
+            self.remove_file(path)?;
         }
         Ok(!found.is_empty())
     }
 
-    /// Every listed object of a class on this member, with its length.
-    pub fn list(&self, class: Class, found: &mut dyn FnMut(Name, u64)) -> io::Result<()> {
-        let top = self.path.join(match class {
-            Class::Segments => SEGMENTS,
-            Class::Snapshots => SNAPSHOTS,
-        });
-        for dir in fs::read_dir(top)? {
-            for entry in fs::read_dir(dir?.path())? {
-                let file = entry?.file_name();
-                let Some((id, len)) = file.to_str().and_then(|f| f.split_once('.')) else {
-                    continue;
-                };
-                let name = match class {
-                    Class::Segments => unhex(id).map(Name::Segment),
-                    Class::Snapshots => unhex(id).map(Name::Snapshot),
-                };
-                if let (Some(name), Ok(len)) = (name, len.parse()) {
-                    found(name, len);
-                }
+    /// The numbers of the shelves there are: the first three digits of the ids.
+    pub fn shelves(&self, class: Class) -> io::Result<Vec<u16>> {
+        let mut found = Vec::new();
+        for shelf in fs::read_dir(self.path.join(top(class)))? {
+            let name = shelf?.file_name();
+            let number = name.to_str().and_then(|n| u16::from_str_radix(n, 16).ok());
+            found.extend(number.filter(|n| *n < SHELVES));
+        }
+        Ok(found)
+    }
+
+    /// Every shard file of a class on this member: object, its length, and the
+    /// shape, if the file's name tells it.
+    pub fn list(
+        &self,
+        class: Class,
+        found: &mut dyn FnMut(Name, u64, Option<Redundancy>),
+    ) -> io::Result<()> {
+        for shelf in fs::read_dir(self.path.join(top(class)))? {
+            self.list_shelf(class, &shelf?.path(), found)?;
+        }
+        Ok(())
+    }
+
+    /// The same of one shelf: `number` is the first three digits of the ids.
+    pub fn list_numbered(
+        &self,
+        class: Class,
+        number: u16,
+        found: &mut dyn FnMut(Name, u64, Option<Redundancy>),
+    ) -> io::Result<()> {
+        let shelf = self.path.join(top(class)).join(format!("{number:03x}"));
+        match self.list_shelf(class, &shelf, found) {
+            Err(e) if e.kind() == io::ErrorKind::NotFound && self.mounted() => Ok(()),
+            other => other,
+        }
+    }
+
+    fn list_shelf(
+        &self,
+        class: Class,
+        shelf: &Path,
+        found: &mut dyn FnMut(Name, u64, Option<Redundancy>),
+    ) -> io::Result<()> {
+        for entry in fs::read_dir(shelf)? {
+            let file = entry?.file_name();
+            let Some((id, rest)) = file.to_str().and_then(|f| f.split_once('.')) else {
+                continue;
+            };
+            let name = match class {
+                Class::Segments => unhex(id).map(Name::Segment),
+                Class::Snapshots => unhex(id).map(Name::Snapshot),
+            };
+            if let (Some(name), Some((len, shape))) = (name, layout::parse_suffix(rest)) {
+                found(name, len, shape);
             }
         }
         Ok(())
@@ -268,6 +462,7 @@ impl Member {
     /// Notes that everything of `name` written at or before `version` is deleted.
     pub fn bury(&self, name: &Name, version: u64) -> io::Result<()> {
         let (_, id) = self.shelf(name);
+        self.fuse.step()?;
         File::create(self.path.join(DELETED).join(format!("{id}.{version}")))?.sync_all()
     }
 
@@ -296,7 +491,7 @@ impl Member {
     /// Forgets all noted deletions.
     pub fn clear_graves(&self) -> io::Result<()> {
         for entry in fs::read_dir(self.path.join(DELETED))? {
-            fs::remove_file(entry?.path())?;
+            self.remove_file(&entry?.path())?;
         }
         Ok(())
     }
@@ -306,9 +501,17 @@ impl Member {
         if !self.mounted() {
             return Err(gone());
         }
+        self.fuse.step()?;
         let dir = File::open(&self.path)?;
         rustix::fs::syncfs(&dir)?;
         Ok(())
+    }
+}
+
+fn top(class: Class) -> &'static str {
+    match class {
+        Class::Segments => SEGMENTS,
+        Class::Snapshots => SNAPSHOTS,
     }
 }
 

@@ -6,7 +6,12 @@
 //! files are found, and any k shards give the object back. Objects below
 //! 64 KiB, and the few that are ever replaced, are whole copies instead.
 
+mod arrange;
 mod coding;
+#[cfg(test)]
+mod crash;
+mod findings;
+mod fuse;
 mod heal;
 #[cfg(any(test, fuzzing))]
 pub(crate) mod hostile;
@@ -14,10 +19,16 @@ mod identity;
 mod layout;
 mod locate;
 mod member;
+mod memory;
+mod objects;
 mod open;
+mod pace;
 mod place;
 mod read;
+mod roster;
+mod scrub;
 mod sealed;
+mod settle;
 mod shard;
 mod state;
 mod status;
@@ -29,10 +40,17 @@ use std::path::PathBuf;
 use serde::{Deserialize, Serialize};
 
 use crate::engine::{Error, Kind, Result};
+pub use findings::{Damage, Finding};
+pub use pace::Pace;
+pub use scrub::{ScrubOptions, ScrubReport};
+pub use settle::SettleReport;
 pub use state::Pool;
 
+/// Per mille of each member's room that backups leave free, unless set otherwise.
+pub const RESERVE: u32 = 20;
+
 /// k data and m parity shards, written `K+M`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct Redundancy {
     /// Data shards, 1 to 16. 1 makes mirrors.
     pub data: u8,
@@ -48,6 +66,8 @@ pub enum MemberState {
     Online,
     /// There, holding nothing yet; takes the place of a missing member.
     Spare,
+    /// There, but about to leave: gets nothing new, and its shards are moved away.
+    Retiring,
     /// Known to the pool but not found.
     Missing,
 }
@@ -67,6 +87,8 @@ pub struct MemberStatus {
     pub total: u64,
     /// Bytes free.
     pub free: u64,
+    /// Bytes of these that backups leave free.
+    pub reserve: u64,
 }
 
 /// The pool's health for people and scripts.
@@ -74,7 +96,7 @@ pub struct MemberStatus {
 pub struct PoolStatus {
     /// 32 hex digits.
     pub id: String,
-    /// As created.
+    /// Of what is written now; what was written before is brought to it by [`Pool::settle`].
     pub redundancy: Redundancy,
     /// `ok`, `degraded` (some redundancy is missing), `failed` (data cannot be read).
     pub state: PoolState,
@@ -82,7 +104,7 @@ pub struct PoolStatus {
     pub members: Vec<MemberStatus>,
     /// Bytes of objects that fit in all.
     pub total: u64,
-    /// Bytes of objects that still fit.
+    /// Bytes of objects that backups can still store; a reserve is kept besides.
     pub free: u64,
 }
 

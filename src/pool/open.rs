@@ -5,14 +5,54 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use super::fuse::Fuse;
 use super::identity::{Id, Identity, Roster, RosterEntry, random_id};
-use super::member::{self, Member};
+use super::member::{self, Member, Seat};
+use super::state::State;
 use super::{NewMember, Pool, Redundancy};
 use crate::engine::storage::{Name, hex};
 use crate::engine::{Error, Kind, Result};
 
 fn refused(message: String) -> Error {
     Error::new(Kind::Refused, message)
+}
+
+/// How a pool is opened.
+#[derive(Clone, Default)]
+pub(super) struct How {
+    /// Nothing is ever written.
+    pub read_only: bool,
+    pub fuse: Fuse,
+}
+
+/// An empty folder about to become a member, and what the list will say of it.
+pub(super) fn new_entry(new: &NewMember) -> Result<(PathBuf, RosterEntry)> {
+    let shown = new.path.display();
+    let path =
+        fs::canonicalize(&new.path).map_err(|e| Error::io(format_args!("opening {shown}"), e))?;
+    if !path.is_dir() {
+        return Err(refused(format!("{shown} is not a folder")));
+    }
+    if let Some(id) = Pool::identify(&path)? {
+        return Err(refused(format!("{shown} is already a member of pool {id}")));
+    }
+    let io = |e| Error::io(format_args!("reading {shown}"), e);
+    if !member::is_empty(&path).map_err(io)? {
+        return Err(refused(format!(
+            "{shown} is not empty; choose an empty folder or prepare the disk first"
+        )));
+    }
+    let space = member::space_of(&path).map_err(io)?;
+    let entry = RosterEntry {
+        id: random_id()?,
+        label: new.label.clone(),
+        spare: new.spare,
+        replaces: None,
+        retiring: false,
+        gone: false,
+        size: space.total,
+    };
+    Ok((path, entry))
 }
 
 impl Pool {
@@ -34,39 +74,17 @@ impl Pool {
         let mut seen = HashMap::new();
         let mut entries = Vec::new();
         for new in members {
-            let shown = new.path.display();
-            let path = fs::canonicalize(&new.path)
-                .map_err(|e| Error::io(format_args!("opening {shown}"), e))?;
-            if !path.is_dir() {
-                return Err(refused(format!("{shown} is not a folder")));
-            }
+            let (path, entry) = new_entry(new)?;
             if let Some(other) = seen.insert(path.clone(), &new.label) {
+                let shown = new.path.display();
                 return Err(refused(format!("{shown} is given twice ({other})")));
             }
-            if let Some(id) = Self::identify(&path)? {
-                return Err(refused(format!("{shown} is already a member of pool {id}")));
-            }
-            let empty = member::is_empty(&path)
-                .map_err(|e| Error::io(format_args!("reading {shown}"), e))?;
-            if !empty {
-                return Err(refused(format!(
-                    "{shown} is not empty; choose an empty folder or prepare the disk first"
-                )));
-            }
-            let space = member::space_of(&path)
-                .map_err(|e| Error::io(format_args!("reading {shown}"), e))?;
-            let entry = RosterEntry {
-                id: random_id()?,
-                label: new.label.clone(),
-                spare: new.spare,
-                replaces: None,
-                size: space.total,
-            };
             entries.push((path, entry));
         }
         let roster = Roster {
             pool: random_id()?,
             redundancy,
+            first: None,
             generation: 1,
             members: entries.iter().map(|(_, e)| e.clone()).collect(),
         };
@@ -78,7 +96,7 @@ impl Pool {
                     member: entry.id,
                     roster: roster.clone(),
                 };
-                identity.write(path)?;
+                identity.write(path, &Fuse::default())?;
             }
             Ok(())
         };
@@ -97,6 +115,21 @@ impl Pool {
     /// any order). With `id`, folders of other pools are ignored; without, two
     /// pools are `Refused`. Fewer than k members: `Missing`, naming them.
     pub fn open(candidates: &[PathBuf], id: Option<&str>) -> Result<Self> {
+        Self::open_so(candidates, id, &How::default())
+    }
+
+    /// [`Pool::open`] for looking and restoring: nothing is ever written to the
+    /// members, not even a lock, so they may be mounted read-only. Whatever would
+    /// change something is `Refused`; damage is read around, not repaired.
+    pub fn open_read_only(candidates: &[PathBuf], id: Option<&str>) -> Result<Self> {
+        let how = How {
+            read_only: true,
+            ..How::default()
+        };
+        Self::open_so(candidates, id, &how)
+    }
+
+    pub(super) fn open_so(candidates: &[PathBuf], id: Option<&str>, how: &How) -> Result<Self> {
         let mut found = Vec::new();
         let mut trouble = None;
         for (path, identity) in read_identities(candidates) {
@@ -138,11 +171,21 @@ impl Pool {
             .max_by_key(|(_, i)| i.roster.generation)
             .map(|(_, i)| i.roster.clone())
             .unwrap_or_else(|| first.roster.clone());
-        let pool = Self::assemble(newest);
+        let pool = Self::assemble(newest, how);
         let mut problems = pool.join(found)?;
         problems.extend(trouble);
-        let need = usize::from(pool.redundancy.data);
+        // While objects of the first shape may be left, so many may do.
+        let need = {
+            let state = pool.look();
+            state
+                .roster
+                .redundancy
+                .data
+                .min(state.roster.first().data)
+                .into()
+        };
         let there = pool.online().len();
+        pool.recall();
         if there < need {
             let mut message = format!(
                 "pool {} needs at least {need} of its members, {there} found; missing: {}",
@@ -200,18 +243,24 @@ impl Pool {
             .max_by_key(|roster| roster.generation);
         let mut outdated = false;
         if let Some(newest) = newest.filter(|n| n.generation > state.roster.generation) {
-            // The roster only grows, so places in it stay.
+            // Entries only ever come, so places stay.
             state.roster = newest.clone();
-            let places = state.roster.members.len();
-            state.online.resize_with(places, || None);
+            let State { roster, online } = &mut *state;
+            online.resize_with(roster.members.len(), || None);
+            for (entry, online) in roster.members.iter().zip(online) {
+                if entry.gone {
+                    *online = None;
+                }
+            }
             outdated = true;
         }
         let mut joined = Vec::new();
         let mut problems = Vec::new();
         for (id, places) in by_id {
-            let Some(slot) = state.roster.members.iter().position(|m| m.id == id) else {
+            let known = state.roster.members.iter().position(|m| m.id == id);
+            let Some(slot) = known.filter(|slot| !state.roster.members[*slot].gone) else {
                 tracing::warn!(
-                    "{} says it is a member of pool {}, but the pool does not know it",
+                    "{} says it is a member of pool {}, but the pool does not know it, or no more",
                     places[0].0.display(),
                     self.id_text
                 );
@@ -230,7 +279,13 @@ impl Pool {
             }
             let (path, identity) = &places[0];
             let entry = &state.roster.members[slot];
-            match Member::attach(slot, id, &entry.label, path, entry.size) {
+            let seat = Seat {
+                slot,
+                id,
+                label: &entry.label,
+                size: entry.size,
+            };
+            match Member::attach(&seat, path, self.read_only, &self.fuse) {
                 Ok(member) => {
                     outdated |= identity.roster.generation != state.roster.generation;
                     joined.push(Arc::new(member));
@@ -259,6 +314,14 @@ impl Pool {
                 false
             }
         });
+        if self.read_only {
+            for member in joined {
+                let slot = member.slot;
+                state.online[slot] = Some(member);
+            }
+            *self.graves() = graves;
+            return Ok(problems);
+        }
         let news = graves != before;
         let older: Vec<Arc<Member>> = state.online.iter().flatten().cloned().collect();
         let told: &mut dyn Iterator<Item = &Arc<Member>> = match news {
@@ -286,18 +349,32 @@ impl Pool {
         if outdated {
             self.publish(&state);
         }
-        let everybody = state.online.iter().all(Option::is_some);
-        if everybody && !graves.is_empty() {
-            for member in state.online.iter().flatten() {
-                // First the deletions must last, then their notes may go.
-                if let Err(e) = member.sync().and_then(|()| member.clear_graves()) {
-                    tracing::warn!("{}: {e}", member.called());
-                }
+        {
+            let mut kept = self.graves();
+            for (name, version) in graves {
+                let newest = kept.entry(name).or_insert(0);
+                *newest = version.max(*newest);
             }
-            graves.clear();
         }
-        *self.graves() = graves;
+        drop(state);
+        self.drop_notes();
         Ok(problems)
+    }
+
+    /// Forgets what was deleted when there is nobody left to be told.
+    pub(super) fn drop_notes(&self) {
+        let state = self.alter();
+        let mut graves = self.graves();
+        if !state.everybody() || graves.is_empty() {
+            return;
+        }
+        for member in state.online.iter().flatten() {
+            // First the deletions must last, then their notes may go.
+            if let Err(e) = member.sync().and_then(|()| member.clear_graves()) {
+                tracing::warn!("{}: {e}", member.called());
+            }
+        }
+        graves.clear();
     }
 
     /// Removes what was deleted while the member was away, and notes there
@@ -312,7 +389,7 @@ impl Pool {
                 let written = super::shard::Shard::open(member, &path, name, &self.id)
                     .map_or(0, |shard| shard.header.version);
                 if written <= *version {
-                    fs::remove_file(&path)?;
+                    member.remove_file(&path)?;
                 }
             }
             member.bury(name, *version)?;

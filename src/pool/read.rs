@@ -266,14 +266,15 @@ impl Pool {
         let (bytes, clean) = match read_range(self, &found, range) {
             Err(e) if !found.complete && matches!(e.kind(), Kind::Corrupt | Kind::Missing) => {
                 found = self.locate(name, true)?;
-                let (bytes, _) = read_range(self, &found, range)?;
+                let bytes = self.read_any(&found, range)?;
                 (bytes, false)
             }
+            Err(_) if found.alternatives > 0 => (self.read_any(&found, range)?, false),
             other => other?,
         };
         let lacking =
             found.complete && found.count() < found.geometry.shards() && self.missing().is_empty();
-        if !clean || !found.damaged.is_empty() || lacking {
+        if !self.read_only && (!clean || !found.damaged.is_empty() || lacking) {
             drop(found);
             match self.check_object(name, true) {
                 Ok(health) => tracing::warn!("{name} was damaged: {health:?}"),
@@ -281,6 +282,21 @@ impl Pool {
             }
         }
         Ok(bytes)
+    }
+
+    /// Reads from whichever shape the object can be had in.
+    pub(super) fn read_any(&self, found: &Found, range: Option<(u64, usize)>) -> Result<Vec<u8>> {
+        let mut first = read_range(self, found, range);
+        for skip in 1..=found.alternatives {
+            if first.is_ok() {
+                break;
+            }
+            let found = self.locate_but(&found.name, true, skip)?;
+            if let Ok(read) = read_range(self, &found, range) {
+                first = Ok(read);
+            }
+        }
+        first.map(|(bytes, _)| bytes)
     }
 }
 

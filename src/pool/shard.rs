@@ -1,6 +1,6 @@
 //! Reading and writing one shard file.
 
-use std::fs::{self, File};
+use std::fs::File;
 use std::io::{self, IoSlice};
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
@@ -8,6 +8,7 @@ use std::sync::Arc;
 
 use rustix::buffer::spare_capacity;
 
+use super::Redundancy;
 use super::layout::{self, BLOCK, Geometry, HEADER, SUM, ShardHeader};
 use super::member::{Member, read_at};
 use crate::engine::storage::Name;
@@ -17,6 +18,7 @@ use crate::engine::{Error, Kind, Result};
 pub(super) struct ShardWriter {
     pub member: Arc<Member>,
     header: ShardHeader,
+    first: Redundancy,
     key: [u8; 32],
     file: File,
     temp: Option<PathBuf>,
@@ -25,7 +27,7 @@ pub(super) struct ShardWriter {
 
 impl ShardWriter {
     /// Makes the temporary file, with all its room reserved.
-    pub fn create(member: Arc<Member>, header: ShardHeader) -> io::Result<Self> {
+    pub fn create(member: Arc<Member>, header: ShardHeader, first: Redundancy) -> io::Result<Self> {
         if !member.mounted() {
             return Err(io::Error::from_raw_os_error(
                 rustix::io::Errno::NODEV.raw_os_error(),
@@ -36,6 +38,7 @@ impl ShardWriter {
         let writer = Self {
             member,
             header,
+            first,
             key: layout::block_key(&encoded),
             file,
             temp: Some(temp),
@@ -65,6 +68,7 @@ impl ShardWriter {
             self.sums
                 .extend_from_slice(&layout::block_sum(&self.key, stripe, block));
         }
+        self.member.step()?;
         let mut offset = self.header.geometry.block_offset(first);
         let mut slices: Vec<IoSlice<'_>> = blocks.iter().map(|b| IoSlice::new(b)).collect();
         let mut rest = &mut slices[..];
@@ -91,25 +95,25 @@ impl ShardWriter {
     /// Writes the checksums and makes the content durable, so that the name
     /// given to it next never stands for less than the whole.
     pub fn finish(&mut self) -> io::Result<()> {
+        self.member.step()?;
         self.file.write_all_at(&self.sums, HEADER as u64)?;
         self.file.sync_data()
     }
 
-    /// Gives the shard its name.
-    pub fn settle(mut self) -> io::Result<()> {
-        if let Some(temp) = &self.temp {
-            self.member
-                .settle(temp, &self.header.name, self.header.geometry.len)?;
-            self.temp = None;
-        }
-        Ok(())
+    /// Gives the shard its name; answers where it lies.
+    pub fn settle(mut self) -> io::Result<PathBuf> {
+        let temp = self.temp.as_deref().unwrap_or(Path::new(""));
+        let ShardHeader { name, geometry, .. } = &self.header;
+        let path = self.member.settle(temp, name, geometry, self.first)?;
+        self.temp = None;
+        Ok(path)
     }
 }
 
 impl Drop for ShardWriter {
     fn drop(&mut self) {
         if let Some(temp) = self.temp.take() {
-            let _ = fs::remove_file(temp);
+            let _ = self.member.remove_file(&temp);
         }
     }
 }
@@ -117,6 +121,7 @@ impl Drop for ShardWriter {
 /// A shard whose header is good.
 pub(super) struct Shard {
     pub member: Arc<Member>,
+    pub path: PathBuf,
     pub header: ShardHeader,
     key: [u8; 32],
     file: File,
@@ -163,6 +168,7 @@ impl Shard {
         let length = file.metadata().map_err(io)?.len();
         let mut shard = Self {
             member: Arc::clone(member),
+            path: path.to_owned(),
             key: layout::block_key(&head),
             file,
             sums: Vec::new(),

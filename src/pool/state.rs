@@ -3,12 +3,15 @@
 
 use std::collections::{HashMap, HashSet};
 use std::io;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use super::identity::{Id, Identity, Roster};
+use super::findings::Findings;
+use super::fuse::Fuse;
+use super::identity::{Id, Roster, RosterEntry};
 use super::member::Member;
+use super::open::How;
 use super::sealed::OpenObjects;
 use super::write::Target;
 use super::{Redundancy, place};
@@ -22,8 +25,17 @@ const LOCKS: usize = 64;
 pub struct Pool {
     pub(super) id: Id,
     pub(super) id_text: String,
-    pub(super) redundancy: Redundancy,
     pub(super) state: RwLock<State>,
+    /// Nothing is ever written.
+    pub(super) read_only: bool,
+    pub(super) fuse: Fuse,
+    /// Per mille of each member's room that backups leave free.
+    pub(super) reserve: AtomicU32,
+    pub(super) findings: Findings,
+    /// Held by whoever changes who the members are.
+    pub(super) changing: Mutex<()>,
+    /// Held by a settle or scrub under way: there is one at a time.
+    pub(super) working: Mutex<()>,
     locks: Vec<Mutex<()>>,
     /// The newest version given out.
     clock: AtomicU64,
@@ -39,6 +51,34 @@ pub(super) struct State {
     pub roster: Roster,
     /// Beside `roster.members`: the member, while it is there.
     pub online: Vec<Option<Arc<Member>>>,
+}
+
+impl State {
+    /// Every member (none that is gone) with its slot, and itself if it is there.
+    pub fn members(&self) -> impl Iterator<Item = (usize, &RosterEntry, Option<&Arc<Member>>)> {
+        let both = self.roster.members.iter().zip(&self.online);
+        both.enumerate()
+            .filter(|(_, (entry, _))| !entry.gone)
+            .map(|(slot, (entry, online))| (slot, entry, online.as_ref()))
+    }
+
+    /// How many members should take new shards.
+    pub fn actives(&self) -> usize {
+        self.roster.members.iter().filter(|m| m.active()).count()
+    }
+
+    /// How many members that may hold shards are away.
+    pub fn away(&self) -> usize {
+        let away = |(_, entry, online): &(usize, &RosterEntry, Option<&Arc<Member>>)| {
+            !entry.spare && online.is_none()
+        };
+        self.members().filter(away).count()
+    }
+
+    /// Everybody is there.
+    pub fn everybody(&self) -> bool {
+        self.members().all(|(.., online)| online.is_some())
+    }
 }
 
 /// What the next sync must make durable.
@@ -57,11 +97,16 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 }
 
 impl Pool {
-    pub(super) fn assemble(roster: Roster) -> Self {
+    pub(super) fn assemble(roster: Roster, how: &How) -> Self {
         Self {
             id: roster.pool,
             id_text: hex(&roster.pool),
-            redundancy: roster.redundancy,
+            read_only: how.read_only,
+            fuse: how.fuse.clone(),
+            reserve: AtomicU32::new(super::RESERVE),
+            findings: Findings::default(),
+            changing: Mutex::default(),
+            working: Mutex::default(),
             state: RwLock::new(State {
                 online: roster.members.iter().map(|_| None).collect(),
                 roster,
@@ -83,6 +128,11 @@ impl Pool {
         let state = self.state.write().unwrap_or_else(PoisonError::into_inner);
         self.open.clear();
         state
+    }
+
+    /// The shape of large objects written now.
+    pub(super) fn redundancy(&self) -> Redundancy {
+        self.look().roster.redundancy
     }
 
     /// Keeps other writers of the object out while held.
@@ -119,42 +169,36 @@ impl Pool {
     }
 
     /// The members that are there in the order in which they prefer to hold
-    /// the object; spares last.
+    /// the object; those that retire and spares last.
     pub(super) fn ranked(&self, name: &Name) -> Vec<Arc<Member>> {
         let state = self.look();
-        let mut ranked: Vec<(bool, f64, Arc<Member>)> = state
+        let mut ranked: Vec<(u8, f64, Arc<Member>)> = state
             .online
             .iter()
             .flatten()
             .map(|m| {
-                let spare = state.roster.members[m.slot].spare;
-                (spare, place::score(name, &m.id, m.size), Arc::clone(m))
+                let entry = &state.roster.members[m.slot];
+                let last = u8::from(entry.retiring) + 2 * u8::from(entry.spare);
+                (last, place::score(name, &m.id, m.size), Arc::clone(m))
             })
             .collect();
         ranked.sort_by(|a, b| a.0.cmp(&b.0).then(b.1.total_cmp(&a.1)));
         ranked.into_iter().map(|(.., member)| member).collect()
     }
 
-    /// The ranked members without spares, and how many there should be.
+    /// The ranked members that take new shards, and how many there should be.
     pub(super) fn actives(&self, name: &Name) -> (Vec<Arc<Member>>, usize) {
         let mut ranked = self.ranked(name);
         let state = self.look();
-        ranked.retain(|m| !state.roster.members[m.slot].spare);
-        let all = state.roster.members.iter().filter(|m| !m.spare).count();
-        (ranked, all)
+        ranked.retain(|m| state.roster.members[m.slot].active());
+        (ranked, state.actives())
     }
 
     /// Labels of the members that are not there, spares too.
     pub(super) fn missing(&self) -> Vec<String> {
         let state = self.look();
-        state
-            .roster
-            .members
-            .iter()
-            .zip(&state.online)
-            .filter(|(_, online)| online.is_none())
-            .map(|(entry, _)| entry.label.clone())
-            .collect()
+        let away = state.members().filter(|(.., online)| online.is_none());
+        away.map(|(_, entry, _)| entry.label.clone()).collect()
     }
 
     /// A member failed: it counts as missing from now on.
@@ -186,8 +230,8 @@ impl Pool {
     pub(super) fn call_spares(&self) {
         {
             let state = self.look();
-            let nobody_missing = state.online.iter().all(Option::is_some);
-            if nobody_missing || !state.roster.members.iter().any(|m| m.spare) {
+            if self.read_only || state.everybody() || !state.roster.members.iter().any(|m| m.spare)
+            {
                 return;
             }
         }
@@ -198,11 +242,11 @@ impl Pool {
         for gone in 0..members.len() {
             let id = hex(&members[gone].id);
             let replaced = members.iter().any(|m| m.replaces.as_ref() == Some(&id));
-            if state.online[gone].is_some() || members[gone].spare || replaced {
+            if state.online[gone].is_some() || !members[gone].active() || replaced {
                 continue;
             }
-            let spare =
-                (0..members.len()).find(|s| members[*s].spare && state.online[*s].is_some());
+            let spare = (0..members.len())
+                .find(|s| members[*s].spare && !members[*s].gone && state.online[*s].is_some());
             if let Some(spare) = spare {
                 tracing::info!(
                     "spare {} takes the place of the missing member {}",
@@ -221,17 +265,21 @@ impl Pool {
     }
 
     /// Writes the roster to every member that is there. One that cannot take
-    /// it learns it when it comes back.
-    pub(super) fn publish(&self, state: &State) {
+    /// it learns it when it comes back. Answers how many took it.
+    pub(super) fn publish(&self, state: &State) -> usize {
+        if self.read_only {
+            return 0;
+        }
+        let mut told = 0;
         for member in state.online.iter().flatten() {
-            let identity = Identity {
-                member: member.id,
-                roster: state.roster.clone(),
-            };
-            if let Err(e) = identity.write(&member.path) {
-                tracing::warn!("cannot tell {} who the members are: {e}", member.called());
+            match member.tell(&state.roster) {
+                Ok(()) => told += 1,
+                Err(e) => {
+                    tracing::warn!("cannot tell {} who the members are: {e}", member.called());
+                }
             }
         }
+        told
     }
 
     /// Notes shards written: `slack` of them may be lost.
@@ -244,6 +292,17 @@ impl Pool {
     /// Notes members changed in a way that loses nothing when undone.
     pub(super) fn note_touched(&self, slots: impl Iterator<Item = usize>) {
         lock(&self.unsynced).slots.extend(slots);
+    }
+
+    /// `Refused` when the pool was opened only to read.
+    pub(super) fn writable(&self) -> Result<()> {
+        match self.read_only {
+            false => Ok(()),
+            true => Err(Error::new(
+                Kind::Refused,
+                format!("pool {} is open only for reading", self.id_text),
+            )),
+        }
     }
 
     pub(super) fn make_durable(&self) -> Result<()> {
@@ -318,7 +377,8 @@ impl Pool {
     }
 
     /// Removes the object everywhere; members that are away are told later.
-    pub(super) fn remove(&self, name: &Name) -> Result<()> {
+    pub(super) fn delete_object(&self, name: &Name) -> Result<()> {
+        self.writable()?;
         let _held = self.hold(name);
         self.open.forget(name);
         for member in self.online() {

@@ -2,8 +2,8 @@
 
 use std::io;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 
-use super::identity::RosterEntry;
 use super::member::{Member, space_of};
 use super::{MemberState, MemberStatus, Pool, PoolState, PoolStatus, place};
 use crate::engine::storage::{Space, hex};
@@ -31,13 +31,11 @@ pub(super) fn rooms(members: &[Arc<Member>]) -> Vec<Space> {
 impl Pool {
     /// Object bytes in all and free, given who is there.
     pub(super) fn room(&self) -> Space {
-        let (k, m) = (
-            usize::from(self.redundancy.data),
-            usize::from(self.redundancy.parity),
-        );
+        let redundancy = self.redundancy();
+        let (k, m) = (usize::from(redundancy.data), usize::from(redundancy.parity));
         let members: Vec<Arc<Member>> = {
             let state = self.look();
-            let active = |m: &&Arc<Member>| !state.roster.members[m.slot].spare;
+            let active = |m: &&Arc<Member>| state.roster.members[m.slot].active();
             state
                 .online
                 .iter()
@@ -54,8 +52,29 @@ impl Pool {
         let part = |pick: fn(&Space) -> u64| -> Vec<u64> { rooms.iter().map(pick).collect() };
         Space {
             total: place::capacity(&part(|s| s.total), k, width),
-            free: place::capacity(&part(|s| s.free), k, width),
+            free: {
+                let above = rooms
+                    .iter()
+                    .map(|s| s.free.saturating_sub(self.floor(s.total)));
+                place::capacity(&above.collect::<Vec<_>>(), k, width)
+            },
         }
+    }
+
+    /// Bytes of a member of this size that backups leave free, so that room
+    /// can be made on a full pool.
+    pub(super) fn floor(&self, total: u64) -> u64 {
+        match self.reserve.load(Ordering::Relaxed) {
+            0 => 0,
+            share => (total / 1000 * u64::from(share)).max((64 << 20).min(total / 16)),
+        }
+    }
+
+    /// Sets how much of each member backups leave free, in per mille of its
+    /// size (at most 500); 0 means nothing. At least 64 MiB are left free, but of
+    /// no member more than a sixteenth for that.
+    pub fn set_reserve(&self, per_mille: u32) {
+        self.reserve.store(per_mille.min(500), Ordering::Relaxed);
     }
 
     /// 32 hex digits.
@@ -63,57 +82,52 @@ impl Pool {
         &self.id_text
     }
 
-    /// Health, looked at now.
-    pub fn status(&self) -> PoolStatus {
+    /// Notices members that went without anybody touching them.
+    pub(super) fn look_around(&self) {
         for member in self.online() {
             if !member.mounted() {
                 self.lost(&member, &io::Error::other("its file system is not mounted"));
             }
         }
+    }
+
+    /// Health, looked at now.
+    pub fn status(&self) -> PoolStatus {
+        self.look_around();
         let room = self.room();
         let state = self.look();
         let members: Vec<MemberStatus> = state
-            .roster
-            .members
-            .iter()
-            .zip(&state.online)
-            .map(|(entry, online)| {
-                let space = online.as_ref().and_then(|m| space_of(&m.path).ok());
+            .members()
+            .map(|(_, entry, online)| {
+                let space = online.and_then(|m| space_of(&m.path).ok());
+                let total = space.map_or(entry.size, |s| s.total);
                 MemberStatus {
                     id: hex(&entry.id),
                     label: entry.label.clone(),
-                    path: online.as_ref().map(|m| m.path.clone()),
-                    state: match (online, entry.spare) {
-                        (None, _) => MemberState::Missing,
-                        (Some(_), true) => MemberState::Spare,
-                        (Some(_), false) => MemberState::Online,
+                    path: online.map(|m| m.path.clone()),
+                    state: match online {
+                        None => MemberState::Missing,
+                        Some(_) if entry.spare => MemberState::Spare,
+                        Some(_) if entry.retiring => MemberState::Retiring,
+                        Some(_) => MemberState::Online,
                     },
-                    total: space.map_or(entry.size, |s| s.total),
+                    total,
                     free: space.map_or(0, |s| s.free),
+                    reserve: self.floor(total),
                 }
             })
             .collect();
-        let gone = |spare: bool| {
-            let away =
-                |(e, o): &(&RosterEntry, &Option<Arc<Member>>)| o.is_none() && e.spare == spare;
-            state
-                .roster
-                .members
-                .iter()
-                .zip(&state.online)
-                .filter(away)
-                .count()
-        };
-        let health = if gone(false) > usize::from(self.redundancy.parity) {
+        let redundancy = state.roster.redundancy;
+        let health = if state.away() > usize::from(redundancy.parity) {
             PoolState::Failed
-        } else if gone(false) + gone(true) > 0 {
+        } else if !state.everybody() {
             PoolState::Degraded
         } else {
             PoolState::Ok
         };
         PoolStatus {
             id: self.id_text.clone(),
-            redundancy: self.redundancy,
+            redundancy,
             state: health,
             members,
             total: room.total,

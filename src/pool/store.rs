@@ -3,14 +3,18 @@
 use std::collections::HashMap;
 use std::thread;
 
-use super::Pool;
 use super::layout::SMALL;
+use super::{Pool, Redundancy};
 use crate::engine::storage::{Class, Health, Name, Space, Storage};
 use crate::engine::{Error, Kind, Result};
 
 impl Storage for Pool {
     fn put(&self, name: &Name, bytes: &[u8]) -> Result<()> {
-        self.store(name, bytes)
+        self.store(name, bytes, false)
+    }
+
+    fn put_to_free(&self, name: &Name, bytes: &[u8]) -> Result<()> {
+        self.store(name, bytes, true)
     }
 
     fn get(&self, name: &Name) -> Result<Vec<u8>> {
@@ -39,7 +43,9 @@ impl Storage for Pool {
                 .map(|member| {
                     scope.spawn(move || {
                         let mut found = Vec::new();
-                        let result = member.list(class, &mut |name, len| found.push((name, len)));
+                        let result = member.list(class, &mut |name, len, shape| {
+                            found.push((name, len, shape));
+                        });
                         (member, result.map(|()| found))
                     })
                 })
@@ -49,12 +55,17 @@ impl Storage for Pool {
                 .filter_map(|thread| thread.join().ok())
                 .collect()
         });
-        let mut objects: HashMap<Name, (u64, usize)> = HashMap::new();
+        let (away, first) = {
+            let state = self.look();
+            (state.away(), state.roster.first())
+        };
+        let mut objects: HashMap<(Name, Redundancy), (u64, usize)> = HashMap::new();
         for (member, result) in lists {
             match result {
                 Ok(found) => {
-                    for (name, len) in found {
-                        let entry = objects.entry(name).or_insert((len, 0));
+                    for (name, len, shape) in found {
+                        let shape = shape.unwrap_or(first);
+                        let entry = objects.entry((name, shape)).or_insert((len, 0));
                         entry.1 += 1;
                     }
                 }
@@ -63,48 +74,57 @@ impl Storage for Pool {
                 }
             }
         }
-        let away = self.missing().len();
-        let need = |len: u64| match len < SMALL {
+        let need = |len: u64, shape: Redundancy| match len < SMALL {
             true => 1,
-            false => usize::from(self.redundancy.data)
-                .saturating_sub(away)
-                .max(1),
+            false => usize::from(shape.data).saturating_sub(away).max(1),
         };
-        Ok(objects
+        let mut names: Vec<(Name, u64)> = objects
             .into_iter()
-            .filter(|(_, (len, shards))| *shards >= need(*len))
-            .map(|(name, (len, _))| (name, len))
-            .collect())
+            .filter(|((_, shape), (len, shards))| *shards >= need(*len, *shape))
+            .map(|((name, _), (len, _))| (name, len))
+            .collect();
+        if self.read_only {
+            let mut dead: Vec<Name> = self.graves().keys().copied().collect();
+            dead.retain(|name| self.locate(name, false).is_err());
+            names.retain(|(name, _)| !dead.contains(name));
+        }
+        // Under way from one shape to another, an object is there twice.
+        names.sort_unstable();
+        names.dedup_by_key(|(name, _)| *name);
+        Ok(names)
     }
 
     fn complete(&self) -> Result<()> {
-        let (gone, labels) = {
+        let (gone, redundancy, labels) = {
             let state = self.look();
-            let away: Vec<String> = (state.roster.members.iter())
-                .zip(&state.online)
-                .filter(|(entry, online)| !entry.spare && online.is_none())
-                .map(|(entry, _)| entry.label.clone())
+            let away: Vec<String> = state
+                .members()
+                .filter(|(_, entry, online)| !entry.spare && online.is_none())
+                .map(|(_, entry, _)| entry.label.clone())
                 .collect();
-            (away.len(), away.join(", "))
+            (away.len(), state.roster.redundancy, away.join(", "))
         };
-        if gone <= usize::from(self.redundancy.parity) {
+        if gone <= usize::from(redundancy.parity) {
             return Ok(());
         }
         Err(Error::new(
             Kind::Missing,
             format!(
                 "pool {} ({}) cannot say all it holds while {gone} members are missing; bring back: {labels}",
-                self.id_text, self.redundancy
+                self.id_text, redundancy
             ),
         ))
     }
 
     fn delete(&self, name: &Name) -> Result<()> {
-        self.remove(name)
+        self.delete_object(name)
     }
 
     fn sync(&self) -> Result<()> {
-        self.make_durable()
+        match self.read_only {
+            true => Ok(()),
+            false => self.make_durable(),
+        }
     }
 
     fn space(&self) -> Result<Space> {
@@ -132,7 +152,10 @@ impl Storage for Pool {
     fn describe(&self) -> String {
         let (all, online) = {
             let state = self.look();
-            (state.online.len(), state.online.iter().flatten().count())
+            (
+                state.members().count(),
+                state.online.iter().flatten().count(),
+            )
         };
         match all == online {
             true => format!("pool {} on {all} disks", self.id_text),

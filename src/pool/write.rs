@@ -14,11 +14,11 @@ use super::read::PARALLEL;
 use super::shard::ShardWriter;
 use super::status::rooms;
 use super::{Pool, place};
-use crate::engine::storage::Name;
+use crate::engine::storage::{Name, Space};
 use crate::engine::{Error, Kind, Result};
 
 /// Members beyond this many get no copy of a small object.
-const MAX_COPIES: u8 = 64;
+pub(super) const MAX_COPIES: u8 = 64;
 
 /// Blocks written by one call: the kernel keeps what it gets in large pieces in
 /// large pages, at about half the cost; more would leave the processor's cache.
@@ -39,13 +39,15 @@ pub(super) enum WriteError {
 }
 
 impl Pool {
-    pub(super) fn store(&self, name: &Name, bytes: &[u8]) -> Result<()> {
+    /// Stores an object; with `reserved` also into the room that is kept free.
+    pub(super) fn store(&self, name: &Name, bytes: &[u8], reserved: bool) -> Result<()> {
+        self.writable()?;
         let _held = self.hold(name);
         let len = bytes.len() as u64;
         let mut newest = self.grave(name);
         match self.locate(name, true) {
             Ok(found) if is_replaced(name) => newest = newest.max(found.version),
-            Ok(found) if found.count() >= found.geometry.k() => {
+            Ok(found) if found.readable() => {
                 if found.geometry.len != len {
                     return Err(Error::new(
                         Kind::Refused,
@@ -74,6 +76,9 @@ impl Pool {
         let mut full: HashSet<usize> = HashSet::new();
         loop {
             self.call_spares();
+            if !reserved {
+                full.extend(self.at_the_floor(name, len));
+            }
             let (geometry, targets) = self.choose(name, len, &full)?;
             let mut source = slice_source(geometry, bytes);
             match self.write_shards(name, geometry, version, &targets, &mut source) {
@@ -96,18 +101,32 @@ impl Pool {
         }
     }
 
+    /// Members on which a new segment would go below the room kept free. What
+    /// is not a segment is small, and may be needed to free room.
+    fn at_the_floor(&self, name: &Name, len: u64) -> Vec<usize> {
+        if !matches!(name, Name::Segment(_)) {
+            return Vec::new();
+        }
+        let shard = self.wanted(name, len).file_len();
+        let members = self.online();
+        let rooms = rooms(&members);
+        let short = |(_, room): &(&Arc<Member>, &Space)| {
+            room.free < shard.saturating_add(self.floor(room.total))
+        };
+        let both = members.iter().zip(&rooms);
+        both.filter(short).map(|(m, _)| m.slot).collect()
+    }
+
     /// The form of a new object and the members to hold it.
-    fn choose(
+    pub(super) fn choose(
         &self,
         name: &Name,
         len: u64,
         full: &HashSet<usize>,
     ) -> Result<(Geometry, Vec<Target>)> {
         let (online, actives) = self.actives(name);
-        let (k, m) = (
-            usize::from(self.redundancy.data),
-            usize::from(self.redundancy.parity),
-        );
+        let redundancy = self.redundancy();
+        let (k, m) = (usize::from(redundancy.data), usize::from(redundancy.parity));
         if online.len() < k {
             return Err(Error::new(
                 Kind::Missing,
@@ -127,21 +146,9 @@ impl Pool {
         let copies = len < SMALL || is_replaced(name);
         let (geometry, need) = if copies {
             // On every member, but content with as many as may fail and one.
-            let parity = u8::try_from(actives - 1)
-                .unwrap_or(u8::MAX)
-                .min(MAX_COPIES - 1);
-            let geometry = Geometry {
-                data: 1,
-                parity,
-                len,
-            };
-            (geometry, (m + 1).min(online.len()))
+            (self.wanted(name, len), (m + 1).min(online.len()))
         } else {
-            let geometry = Geometry {
-                data: self.redundancy.data,
-                parity: self.redundancy.parity,
-                len,
-            };
+            let geometry = self.wanted(name, len);
             let width = (k + m).min(online.len());
             // Members so large that the pool only gets full when they take
             // part in everything come first.
@@ -176,7 +183,7 @@ impl Pool {
 }
 
 /// The object bytes as a source of stripes.
-fn slice_source<'a>(
+pub(super) fn slice_source<'a>(
     geometry: Geometry,
     bytes: &'a [u8],
 ) -> impl FnMut(u64, u64) -> Result<Cow<'a, [u8]>> {
@@ -240,6 +247,7 @@ impl Pool {
         targets: &[Target],
         source: &mut Source<'_>,
     ) -> Result<usize, WriteError> {
+        let first = self.look().roster.first();
         let mut writers = Vec::with_capacity(targets.len());
         let mut failed = Vec::new();
         for (member, index) in targets {
@@ -250,7 +258,7 @@ impl Pool {
                 index: *index,
                 version,
             };
-            match ShardWriter::create(Arc::clone(member), header) {
+            match ShardWriter::create(Arc::clone(member), header, first) {
                 Ok(writer) => writers.push(writer),
                 Err(e) => failed.push((Arc::clone(member), e)),
             }
@@ -291,15 +299,15 @@ impl Pool {
         for writer in writers {
             let member = Arc::clone(&writer.member);
             match writer.settle() {
-                Ok(()) => settled.push(member),
+                Ok(path) => settled.push((member, path)),
                 Err(e) => failed.push((member, e)),
             }
         }
         // A name half given is taken back, unless it replaced something: then
         // the newest version is the one that counts from here on.
         if !failed.is_empty() && !is_replaced(name) {
-            for member in &settled {
-                if let Err(e) = member.remove(name) {
+            for (member, path) in &settled {
+                if let Err(e) = member.remove_file(path) {
                     self.trouble(member, &e);
                 }
             }

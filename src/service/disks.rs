@@ -31,6 +31,9 @@ const LOOK: Duration = Duration::from_secs(600);
 /// How often they test themselves.
 const SHORT_TEST: SignedDuration = SignedDuration::from_hours(7 * 24);
 const LONG_TEST: SignedDuration = SignedDuration::from_hours(90 * 24);
+/// Damage that the pool found on a disk within a month makes it failing from
+/// this many on: one may be a cosmic ray.
+const POOL_ERRORS: usize = 10;
 
 /// A disk with its state and the reason for it. A member of the pool that is
 /// not there is listed too, as it was when it was last seen.
@@ -192,7 +195,7 @@ impl Service {
             emptied: !ours,
             given_up: disk.given_up.is_some(),
             read_only: disk.read_only,
-            pool_errors: false,
+            pool_errors: self.pool_errors(called(&disk)) >= POOL_ERRORS,
             asleep: disk.smart.asleep,
             smart: disk.smart != Smart::default(),
             alarms: &kinds,
@@ -327,6 +330,7 @@ fn place(disk: &Disk, member: Option<&MemberStatus>, pool: Option<&PoolView>) ->
     if let Some(member) = member {
         return match member.state {
             MemberState::Spare => Place::Spare,
+            MemberState::Retiring => Place::Retiring,
             MemberState::Online | MemberState::Missing => Place::Member,
         };
     }

@@ -31,6 +31,7 @@ pub use disks::{Alarm, AlarmKind, DiskState, DiskView, Place, Reason, Sample};
 pub use download::{Download, TarStream};
 pub use keys::{KeysView, NewWords, opener};
 pub use passwords::SHORTEST as SHORTEST_PASSWORD;
+pub use pool::{NewDisk, PoolCare};
 pub use views::*;
 
 use crate::appliance::tpm::Sealer;

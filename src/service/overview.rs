@@ -10,7 +10,7 @@ use super::{
 };
 use crate::engine::Result;
 use crate::jobs::JobState;
-use crate::pool::{MemberState, PoolState};
+use crate::pool::{MemberState, PoolState, SettleReport};
 
 /// Ended jobs shown.
 const RECENT: usize = 10;
@@ -89,8 +89,38 @@ impl Service {
             ];
             findings.push(finding(Severity::Warning, Code::PoolNearlyFull, params));
         }
+        self.look_at_damage(findings);
         for view in self.view(self.recent_disks()) {
             look_at_disk(&view, findings);
+        }
+    }
+
+    fn look_at_damage(&self, findings: &mut Vec<Finding>) {
+        use FindingCode as Code;
+        let (healed, lost) = super::pool::sum_up(&self.pool_damage());
+        let count = |n: usize| [("count", n.to_string())];
+        if lost > 0 {
+            findings.push(finding(Severity::Critical, Code::PoolLost, count(lost)));
+        }
+        if healed > 0 {
+            findings.push(finding(Severity::Info, Code::PoolHealed, count(healed)));
+        }
+        let settled = self.newest(JobKind::Settle, None);
+        let Some(job) = settled.and_then(|head| self.job(head.id).ok()) else {
+            return;
+        };
+        let report: SettleReport = job
+            .result
+            .as_ref()
+            .and_then(|r| serde_json::from_value(r.clone()).ok())
+            .unwrap_or_default();
+        if report.waiting > 0 {
+            let params = [
+                ("job", job.id.to_string()),
+                ("count", report.waiting.to_string()),
+                ("message", report.why.unwrap_or_default()),
+            ];
+            findings.push(finding(Severity::Warning, Code::PoolWaits, params));
         }
     }
 
@@ -183,6 +213,10 @@ fn look_at_disk(view: &DiskView, findings: &mut Vec<Finding>) {
         findings.push(finding(Severity::Critical, Code::DiskFailing, failing));
     }
     for alarm in &view.alarms {
+        // Of a disk that fails, what else it warns of changes nothing.
+        if view.state == DiskState::Failing && !alarm.kind.failing() {
+            continue;
+        }
         let (severity, code) = match alarm.kind.failing() {
             true => (Severity::Critical, Code::DiskFailing),
             false => (Severity::Warning, Code::DiskWorn),

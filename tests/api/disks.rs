@@ -50,6 +50,7 @@ fn soon(what: &str, is: impl Fn() -> bool) {
 #[test]
 fn each_disk_has_a_state_a_reason_and_a_bay() {
     let lab = Lab::start().claimed();
+    answers(&lab, 1, "sas-hgst-grown-defects.json");
     answers(&lab, 2, "ata-seagate-reallocated.json");
     answers(&lab, 3, "nvme-intel-media-errors.json");
     answers(&lab, 4, "ata-samsung-ssd-testing.json");
@@ -62,7 +63,7 @@ fn each_disk_has_a_state_a_reason_and_a_bay() {
             disk["place"].clone(),
         ]
     };
-    assert_eq!(is("DEV1"), ["healthy", "well-unknown", "member"]);
+    assert_eq!(is("DEV1"), ["worn", "media-errors", "member"]);
     assert_eq!(is("DEV2"), ["failing", "test-failed", "member"]);
     assert_eq!(is("DEV3"), ["failing", "smart-failing", "member"]);
     assert_eq!(is("DEV4"), ["healthy", "well", "spare"]);
@@ -88,6 +89,7 @@ fn each_disk_has_a_state_a_reason_and_a_bay() {
     assert_eq!(warns, expected);
     // One finding for each disk and kind, and no more of them when asked again.
     for _ in 0..3 {
+        // A failed test and a verdict of each family: of those that fail, no more is said.
         assert_eq!(findings(&lab, "disk-failing").len(), 3);
         let worn: Vec<Value> = findings(&lab, "disk-worn")
             .iter()
@@ -99,14 +101,7 @@ fn each_disk_has_a_state_a_reason_and_a_bay() {
                 ])
             })
             .collect();
-        let expected = json!([
-            ["DEV2", "uncorrectable", "8"],
-            ["DEV2", "pending", "16"],
-            ["DEV2", "media-errors", "3"],
-            ["DEV2", "reallocated", "1432"],
-            ["DEV3", "media-errors", "12"],
-            ["DEV3", "wear", "103"]
-        ]);
+        let expected = json!([["DEV1", "media-errors", "3"], ["DEV1", "reallocated", "27"]]);
         assert_eq!(json!(worn), expected);
     }
 }

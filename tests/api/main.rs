@@ -10,6 +10,7 @@ mod faults;
 mod harness;
 mod keys;
 mod lab;
+mod members;
 
 use std::path::PathBuf;
 

@@ -3,8 +3,9 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use colca::engine::storage::{Name, Storage};
-use colca::pool::{NewMember, Pool};
+use colca::engine::Progress;
+use colca::engine::storage::{Health, Name, Storage};
+use colca::pool::{NewMember, Pace, Pool, SettleReport};
 use tempfile::TempDir;
 
 use super::conformance::{noise, segment};
@@ -48,6 +49,33 @@ impl Lab {
 
     pub fn disks(&self) -> Vec<PathBuf> {
         (0..self.disks).map(|i| self.disk(i)).collect()
+    }
+
+    /// An empty folder that may become the next disk.
+    pub fn fresh(&mut self, spare: bool) -> NewMember {
+        let path = self.disk(self.disks);
+        fs::create_dir(&path).unwrap();
+        self.disks += 1;
+        NewMember {
+            path,
+            label: format!("disk{}", self.disks - 1),
+            spare,
+        }
+    }
+
+    /// Puts everything in order as fast as can be.
+    pub fn settle(&self) -> SettleReport {
+        let progress = Progress::default();
+        self.pool().settle(&Pace::new(&progress, 0)).unwrap()
+    }
+
+    /// Everything is read back right and lacks nothing.
+    pub fn all_well(&self, objects: &[(Name, Vec<u8>)]) {
+        for (name, bytes) in objects {
+            assert!(&self.pool().get(name).unwrap() == bytes, "{name}");
+            let health = self.pool().check(name, false).unwrap();
+            assert_eq!(health, Health::default(), "{name}");
+        }
     }
 
     pub fn reopen(&mut self) {

@@ -653,6 +653,9 @@ do-other-pool = Take it out if it does not belong to this box.
 do-new = You can add it to the pool.
 col-slot = Bay
 col-temperature = Temperature
+col-replaced = Replaced
+col-pending = To replace
+col-errors = Errors
 col-which = Which one?
 identify = Identify
 identify-begun = Disk { $disk } shows itself for a minute
@@ -689,3 +692,97 @@ test-begun-what = The result will be on this page when it has ended.
 find-disk = Disk { $serial }
 find-disk-slot = Disk { $serial } (bay { $slot })
 see-disk = See the disk
+
+## Disks that join and leave
+job-settle = Put the pool's disks in order
+job-scrub = Read the disks again
+fail-settle = The disks were not put in order
+fail-scrub = The disks were not read to the end
+fail-replace = The disk could not be replaced
+fail-add-disks = The disks could not be added
+outcome-settle = What was put in order
+outcome-scrub = What was read
+figure-rebuilt = Parts rebuilt
+figure-moved = Parts moved
+figure-waiting = Waiting
+settle-gone = Disk { $disk } holds nothing any more and has left the pool.
+find-pool-healed = { $n ->
+    [one] { $n } piece of damage was found and healed in the last month
+   *[other] { $n } pieces of damage were found and healed in the last month
+  }
+find-pool-healed-do = Nothing was lost. If it happens again on the same disk, replace it.
+find-pool-lost = { $n ->
+    [one] { $n } part of the snapshots cannot be had from the disks any more
+   *[other] { $n } parts of the snapshots cannot be had from the disks any more
+  }
+find-pool-lost-do = Connect the disks that are missing and verify what is stored: the verification says which snapshots are concerned.
+find-pool-waits = Some data have less protection than promised
+find-pool-waits-do = Disks or room are missing. Connect those that are missing or add one; it goes on by itself.
+action-add-disks = Add disks
+action-add = Add to the pool
+action-replace = Replace
+action-retire = Retire
+action-remove = Remove from the pool
+action-keep = Let it stay
+action-progress = See the progress
+risk-now = { $n ->
+    [0] If another disk fails now, data are lost
+    [one] { $n } more disk may fail now without losing data
+   *[other] { $n } more disks may fail now without losing data
+  }
+risk-until-rebuilt = This is so until its data are rebuilt on another disk.
+risk-until-moved = While its data are moved to another disk it still protects: do not pull it until you are told.
+risk-time = It will take about { $time }.
+replace-title = Replace disk { $disk }
+replace-lead = A new disk takes its place. Backups and restores go on meanwhile.
+replace-by = Which disk replaces it?
+replace-button = Erase the new disk and replace
+in-slot = bay { $slot }
+new-disk-confirm = Serial number of the new disk
+new-disk-confirm-hint = All it holds is erased. To confirm, type its serial number.
+new-disk-choose = Choose a disk.
+new-disk-none = There is no disk to use. Connect one: it will appear here by itself.
+retire-title = Retire disk { $disk }
+retire-lead = Its data are moved to the other disks; then you may pull it. The protection stays the same.
+retire-button = Retire
+leave-title = Remove disk { $disk } from the pool
+remove-spare-lead = It is a spare and holds nothing.
+remove-missing-lead = The pool stops waiting for it. This is possible only when the other disks have all that it held.
+remove-done = The disk is of the pool no more
+remove-button = Remove
+keep-done = The disk stays in the pool
+leaving-title = Disk { $disk } leaves
+replacing-title = Disk { $old }: { $new } replaces it
+leaving-lead = You may close this page: the work goes on by itself, also after a power cut.
+leaving-steps = Steps
+step-marked = The disk is marked to leave
+step-ready = Disk { $disk } is ready
+step-move = Move the data
+step-move-soon = Begins in a moment.
+step-pull = Pull the disk
+pull-slot = You may pull disk { $disk } in bay { $slot }.
+pull-now = You may pull disk { $disk }.
+add-disks-title = Add disks
+add-disks-lead = The pool grows, and the data are spread over all disks.
+add-disks-button = Erase the chosen disks and add them
+new-pool-patience-add = Preparing the disks may take some minutes.
+choose-none-add = You chose no disk
+add-disks-done = The disks were added
+add-disks-done-what = The data are spread in the background.
+care-title = Looking after the disks
+care-lead = The box reads everything it stores again and again, the oldest first, and heals what it finds damaged.
+care-since = Everything was verified or written after:
+care-days = Read everything every (days)
+care-scrub = Speed of reading (MiB/s)
+care-settle = Speed of moving data (MiB/s)
+care-zero = 0: no limit.
+care-save = Save
+care-now = Read everything now
+care-saved = Saved
+care-wrong = The values are not valid
+care-wrong-do = Days are 1 to 365, and speeds are whole numbers up to 10,240.
+damage-title = Damage found in the last month
+damage-object = Part
+damage-healed = Healed
+damage-lost = Lost
+damage-open = To be healed

@@ -654,6 +654,9 @@ do-other-pool = Sáquelo si no corresponde a este equipo.
 do-new = Puede agregarlo al almacén.
 col-slot = Bahía
 col-temperature = Temperatura
+col-replaced = Reemplazados
+col-pending = Por reemplazar
+col-errors = Errores
 col-which = ¿Cuál es?
 identify = Identificar
 identify-begun = El disco { $disk } se muestra durante un minuto
@@ -690,3 +693,97 @@ test-begun-what = El resultado aparecerá en esta página cuando termine.
 find-disk = Disco { $serial }
 find-disk-slot = Disco { $serial } (bahía { $slot })
 see-disk = Ver el disco
+
+## Discos que entran y salen
+job-settle = Ordenar los discos del almacén
+job-scrub = Releer los discos
+fail-settle = No se terminó de ordenar los discos
+fail-scrub = No se terminó de releer los discos
+fail-replace = No se pudo reemplazar el disco
+fail-add-disks = No se pudieron agregar los discos
+outcome-settle = Lo que se ordenó
+outcome-scrub = Lo que se leyó
+figure-rebuilt = Partes reconstruidas
+figure-moved = Partes movidas
+figure-waiting = En espera
+settle-gone = El disco { $disk } ya no guarda nada y salió del almacén.
+find-pool-healed = { $n ->
+    [one] Se encontró y reparó { $n } daño en el último mes
+   *[other] Se encontraron y repararon { $n } daños en el último mes
+  }
+find-pool-healed-do = No se perdió nada. Si se repite en un mismo disco, reemplácelo.
+find-pool-lost = { $n ->
+    [one] Hay { $n } parte de las copias que los discos ya no pueden dar
+   *[other] Hay { $n } partes de las copias que los discos ya no pueden dar
+  }
+find-pool-lost-do = Conecte los discos que falten y verifique lo guardado: la verificación dice qué copias afecta.
+find-pool-waits = Hay datos con menos protección de la prometida
+find-pool-waits-do = Faltan discos o espacio. Conecte los que falten o agregue uno; después continúa solo.
+action-add-disks = Agregar discos
+action-add = Agregar al almacén
+action-replace = Reemplazar
+action-retire = Retirar
+action-remove = Quitar del almacén
+action-keep = Que se quede
+action-progress = Ver el avance
+risk-now = { $n ->
+    [0] Si ahora falla otro disco, se pierden datos
+    [one] Ahora puede fallar { $n } disco más sin perder datos
+   *[other] Ahora pueden fallar { $n } discos más sin perder datos
+  }
+risk-until-rebuilt = Esto es así hasta que sus datos se reconstruyan en otro disco.
+risk-until-moved = Mientras sus datos se pasan a otro disco sigue protegiendo: no lo saque hasta que se indique.
+risk-time = Tardará cerca de { $time }.
+replace-title = Reemplazar el disco { $disk }
+replace-lead = Un disco nuevo toma su lugar. Los respaldos y las restauraciones siguen mientras tanto.
+replace-by = ¿Qué disco lo reemplaza?
+replace-button = Borrar el disco nuevo y reemplazar
+in-slot = bahía { $slot }
+new-disk-confirm = Número de serie del disco nuevo
+new-disk-confirm-hint = Todo lo que contenga se borra. Para confirmarlo, escriba su número de serie.
+new-disk-choose = Elija un disco.
+new-disk-none = No hay ningún disco que se pueda usar. Conecte uno: aparecerá aquí solo.
+retire-title = Retirar el disco { $disk }
+retire-lead = Sus datos se pasan a los otros discos; después puede sacarlo. La protección no cambia.
+retire-button = Retirar
+leave-title = Quitar el disco { $disk } del almacén
+remove-spare-lead = Es de reserva y no guarda nada.
+remove-missing-lead = El almacén deja de esperarlo. Solo es posible cuando los otros discos ya tienen todo lo que guardaba.
+remove-done = El disco ya no es del almacén
+remove-button = Quitar
+keep-done = El disco se queda en el almacén
+leaving-title = Salida del disco { $disk }
+replacing-title = Disco { $old }: lo reemplaza { $new }
+leaving-lead = Puede cerrar esta página: el trabajo sigue solo, también después de un corte de luz.
+leaving-steps = Pasos
+step-marked = El disco está marcado para salir
+step-ready = El disco { $disk } está listo
+step-move = Pasar los datos
+step-move-soon = Comienza en unos momentos.
+step-pull = Sacar el disco
+pull-slot = Ya puede sacar el disco { $disk } de la bahía { $slot }.
+pull-now = Ya puede sacar el disco { $disk }.
+add-disks-title = Agregar discos
+add-disks-lead = El almacén crece y los datos se reparten entre todos los discos.
+add-disks-button = Borrar los discos elegidos y agregarlos
+new-pool-patience-add = Preparar los discos puede tardar unos minutos.
+choose-none-add = No eligió ningún disco
+add-disks-done = Los discos se agregaron
+add-disks-done-what = Los datos se reparten en segundo plano.
+care-title = Cuidado de los discos
+care-lead = El equipo lee todo lo guardado una y otra vez, lo más antiguo primero, y repara lo que encuentra dañado.
+care-since = Todo fue verificado o escrito después de:
+care-days = Leer todo cada (días)
+care-scrub = Velocidad de lectura (MiB/s)
+care-settle = Velocidad para mover datos (MiB/s)
+care-zero = 0: sin límite.
+care-save = Guardar
+care-now = Releer todo ahora
+care-saved = Se guardó
+care-wrong = Los valores no son válidos
+care-wrong-do = Los días van de 1 a 365 y las velocidades son números enteros hasta 10 240.
+damage-title = Daños encontrados en el último mes
+damage-object = Parte
+damage-healed = Reparado
+damage-lost = Perdido
+damage-open = Por reparar

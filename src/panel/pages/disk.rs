@@ -10,7 +10,7 @@ use super::icons;
 use super::layout::{self, Head, Section};
 use super::parts::{self, Level};
 use super::visit::{Posted, Visit};
-use super::{disk_words, format, links};
+use super::{disk_words, format, links, members};
 use crate::devices::{SelfTest, TestOutcome};
 use crate::panel::texts::Language;
 use crate::service::{DiskView, Sample};
@@ -22,13 +22,12 @@ const DAYS: usize = 30;
 pub async fn show(visit: Visit, Path(serial): Path<String>) -> Result<Response, Fault> {
     let l = visit.l;
     let asked = serial.clone();
-    let (view, samples) = visit
+    let (view, samples, pool) = visit
         .ask(move |s| {
             // A disk just plugged in has no history yet.
-            Ok((
-                s.disk_view(&asked)?,
-                s.disk_history(&asked).unwrap_or_default(),
-            ))
+            let samples = s.disk_history(&asked).unwrap_or_default();
+            let open = s.pool().is_some_and(|pool| pool.problem.is_none());
+            Ok((s.disk_view(&asked)?, samples, open))
         })
         .await?;
     let title = l.f("disk-title", [("disk", (&view.called).into())]);
@@ -36,6 +35,7 @@ pub async fn show(visit: Visit, Path(serial): Path<String>) -> Result<Response, 
         (trail(l, &view.called))
         (layout::heading(&title, &view.disk.model, html! {
             @if view.there { (identify_button(&visit, &view, "plain")) }
+            @if pool { (members::actions(&visit, &view)) }
         }))
         (verdict(l, &view))
         div.columns {
@@ -201,9 +201,9 @@ fn history(l: Language, samples: &[Sample]) -> Markup {
                     thead { tr {
                         th scope="col" { (l.t("col-when")) }
                         th.number scope="col" { (l.t("col-temperature")) }
-                        th.number scope="col" { (l.t("smart-reallocated")) }
-                        th.number scope="col" { (l.t("smart-pending")) }
-                        th.number scope="col" { (l.t("smart-media")) }
+                        th.number scope="col" { (l.t("col-replaced")) }
+                        th.number scope="col" { (l.t("col-pending")) }
+                        th.number scope="col" { (l.t("col-errors")) }
                         th.number scope="col" { (l.t("smart-wear")) }
                     } }
                     tbody {
@@ -211,9 +211,9 @@ fn history(l: Language, samples: &[Sample]) -> Markup {
                             tr {
                                 th scope="row" { (parts::when(l, sample.time)) }
                                 td.number data-label=(l.t("col-temperature")) { (degrees(sample.temperature)) }
-                                td.number data-label=(l.t("smart-reallocated")) { (count(sample.reallocated)) }
-                                td.number data-label=(l.t("smart-pending")) { (count(sample.pending)) }
-                                td.number data-label=(l.t("smart-media")) { (count(sample.media_errors)) }
+                                td.number data-label=(l.t("col-replaced")) { (count(sample.reallocated)) }
+                                td.number data-label=(l.t("col-pending")) { (count(sample.pending)) }
+                                td.number data-label=(l.t("col-errors")) { (count(sample.media_errors)) }
                                 td.number data-label=(l.t("smart-wear")) {
                                     @match sample.wear { Some(w) => { (w) "\u{a0}%" } None => { "–" } }
                                 }

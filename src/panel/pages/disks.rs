@@ -8,7 +8,7 @@ use super::icons::{self, icon};
 use super::layout::{self, Head, Section};
 use super::parts::{self, Level};
 use super::visit::{Fields, Posted, Visit};
-use super::{disk, disk_words, format, links};
+use super::{disk, disk_words, format, links, members};
 use crate::devices::{Contents, Disk};
 use crate::panel::texts::Language;
 use crate::pool::PoolState;
@@ -17,12 +17,23 @@ use crate::service::{DiskView, PoolView};
 /// Disks and pool.
 pub async fn show(visit: Visit) -> Result<Response, Fault> {
     let l = visit.l;
-    let (pool, disks) = visit.ask(|s| Ok((s.pool(), s.disk_views()))).await?;
+    let (pool, disks, care, damage, since) = visit
+        .ask(|s| {
+            Ok((
+                s.pool(),
+                s.disk_views(),
+                s.pool_care()?,
+                s.pool_damage(),
+                s.verified_since(),
+            ))
+        })
+        .await?;
     let title = l.t("nav-disks");
     let words = visit.desk.words(&visit.session.user).is_some();
     let body = html! {
         (layout::heading(&title, &l.t("disks-lead"), html! {
             @if pool.is_some() {
+                a.button href=(links::ADD_DISKS) { (icon(icons::ADD)) (l.t("action-add-disks")) }
                 a.button.plain href=(links::KEYS) { (icon(icons::KEY)) (l.t("keys-title")) }
                 (parts::post_button(visit.csrf(), links::RESCAN, "plain", icons::RUN, &l.t("disks-rescan")))
             }
@@ -39,7 +50,11 @@ pub async fn show(visit: Visit) -> Result<Response, Fault> {
                 (choose(l, &disks, &Fields::default(), None))
             }
         }
-        @if pool.is_some() { (verify_card(&visit)) }
+        @if pool.is_some() {
+            (members::damage_card(l, &damage))
+            (members::care_card(&visit, &care, since))
+            (verify_card(&visit))
+        }
     };
     Ok(visit.page(Head::new(Section::Disks, &title), body))
 }

@@ -233,6 +233,26 @@ fn wording(l: Language, finding: &Finding) -> Said<'_> {
             ),
             None,
         ),
+        FindingCode::PoolHealed => (
+            said(
+                l.f("find-pool-healed", [("n", number("count").into())]),
+                l.t("find-pool-healed-do"),
+                to(links::DISKS, l.t("see-disks")),
+            ),
+            None,
+        ),
+        FindingCode::PoolLost => (
+            said(
+                l.f("find-pool-lost", [("n", number("count").into())]),
+                l.t("find-pool-lost-do"),
+                to(links::DISKS, l.t("see-disks")),
+            ),
+            None,
+        ),
+        FindingCode::PoolWaits => with_detail(
+            said(l.t("find-pool-waits"), l.t("find-pool-waits-do"), to_job()),
+            "message",
+        ),
         FindingCode::DiskFailing | FindingCode::DiskWorn | FindingCode::DiskNew => {
             let reason = Reason::parse(p("reason")).unwrap_or(Reason::WellUnknown);
             let disk = match p("slot") {
@@ -246,7 +266,7 @@ fn wording(l: Language, finding: &Finding) -> Said<'_> {
             let todo = disk_words::what_to_do(l, reason).unwrap_or_default();
             (
                 said(
-                    format!("{disk}: {why}").into(),
+                    format!("{disk} · {why}").into(),
                     todo.into(),
                     to(&links::disk(p("serial")), l.t("see-disk")),
                 ),

@@ -91,6 +91,7 @@ pub(in crate::service) fn watch(service: &Arc<Service>) -> Result<()> {
                 Why::Rung => service.disks_changed(),
                 _ => service.look_if_needed(),
             }
+            service.work_if_due();
             drop(service);
             why = watch.wait(LOOK);
         }

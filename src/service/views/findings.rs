@@ -42,6 +42,13 @@ pub enum FindingCode {
     PoolFailed,
     /// `free`, `total`: bytes; less than 10 % is free.
     PoolNearlyFull,
+    /// `count`: damage found in the last month and healed.
+    PoolHealed,
+    /// `count`: objects of which too little is left on the disks.
+    PoolLost,
+    /// `job`, `count`, `message`: data that are not as safe as they should be,
+    /// because disks are missing or full.
+    PoolWaits,
     /// `serial`, `slot`, `reason`, `value`: the disk fails, or soon will.
     DiskFailing,
     /// The same: the disk works, but warns. One for each thing it warns of.
@@ -80,6 +87,9 @@ impl FindingCode {
             Self::PoolDegraded => "pool-degraded",
             Self::PoolFailed => "pool-failed",
             Self::PoolNearlyFull => "pool-nearly-full",
+            Self::PoolHealed => "pool-healed",
+            Self::PoolLost => "pool-lost",
+            Self::PoolWaits => "pool-waits",
             Self::DiskFailing => "disk-failing",
             Self::DiskWorn => "disk-worn",
             Self::DiskNew => "disk-new",
