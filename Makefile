@@ -3,7 +3,7 @@ SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 MAKEFLAGS += --no-print-directory
 .DELETE_ON_ERROR:
-.PHONY: help run test setup lint build unit fuzz-slice image appliance fuzz bench bench-limits bench-files bench-snapshots bench-scale clean
+.PHONY: help run test setup lint build unit fuzz-slice image appliance torture fuzz bench bench-limits bench-files bench-snapshots bench-scale clean
 
 BINARY := target/release/colca
 IMAGE  := out/colca.raw
@@ -52,6 +52,14 @@ image: build ## The bootable image
 appliance: image ## Boot the image in QEMU and put it to work
 	$(call say,QEMU boot tests)
 	COLCA_IMAGE=$(abspath $(IMAGE)) cargo nextest run --release --locked -E 'binary(appliance)'
+
+# How many times as long as in `make test`.
+TORTURE ?= 20
+
+torture: ## The fault campaign on pools in full: disks lost, swapped and returned, bits flipped, power cut (TORTURE=20 rounds)
+	$(call say,Torturing pools)
+	COLCA_TORTURE=$(TORTURE) cargo nextest run --release --locked --no-capture --test campaign
+	COLCA_TORTURE=$(TORTURE) cargo nextest run --release --locked --no-capture --lib -E 'test(pool::crash)'
 
 # Seconds for each target.
 FUZZ_SECONDS ?= 60

@@ -286,12 +286,12 @@ fn files(folder: &Path) -> Vec<(PathBuf, Vec<u8>)> {
 #[test]
 fn bits_flipped_and_shards_cut_zeroed_and_gone() {
     let mut counts = Counts::default();
-    for round in 0..rounds() * 2 {
+    for round in 0..rounds() {
         for (redundancy, disks) in SHAPES {
             // One in a hundred, and far more.
             for share in [100, 6] {
                 let mut dice = Dice(round * 1_000 + share as u64 + disks as u64 * 7);
-                let (mut lab, objects) = filled(redundancy, disks, 30, round + 1);
+                let (mut lab, objects) = filled(redundancy, disks, 20, round + 1);
                 let shards: Vec<PathBuf> = (0..disks).flat_map(|disk| lab.shards(disk)).collect();
                 let mut hit: HashMap<String, BTreeSet<PathBuf>> = HashMap::new();
                 lab.pool = None;

@@ -1,7 +1,7 @@
 //! `colca pool add`, `retire`, `remove`, `replace`, `set-redundancy`, `settle`
 //! and `scrub`: the life of the members.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use clap::Args;
 
@@ -75,9 +75,9 @@ fn rate(mib: Option<u32>) -> u64 {
     u64::from(mib.unwrap_or(0)) << 20
 }
 
-fn new_member(path: &PathBuf, spare: bool) -> NewMember {
+fn new_member(path: &Path, spare: bool) -> NewMember {
     NewMember {
-        path: path.clone(),
+        path: path.to_owned(),
         label: path.display().to_string(),
         spare,
     }
@@ -96,7 +96,7 @@ pub(crate) fn add(context: &Context, arguments: &Add) -> anyhow::Result<Outcome>
     let pool = state::open_pool(context)?;
     // First, so that they are found again whatever happens.
     state::know(context, &arguments.disks)?;
-    let member = |path| new_member(path, arguments.spare);
+    let member = |path: &PathBuf| new_member(path, arguments.spare);
     let members: Vec<NewMember> = arguments.disks.iter().map(member).collect();
     pool.add(&members)?;
     let words = match arguments.spare {

@@ -67,6 +67,7 @@ pub(crate) fn samples() -> Vec<(&'static str, &'static str, Vec<u8>)> {
         pool: [1; 16],
         redundancy: super::Redundancy { data: 2, parity: 1 },
         first: Some(super::Redundancy { data: 1, parity: 1 }),
+        old: vec![super::Redundancy { data: 1, parity: 1 }],
         generation: 3,
         members: vec![
             entry(2, false),

@@ -62,6 +62,9 @@ pub(super) struct Roster {
     /// shard files whose names tell none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub first: Option<Redundancy>,
+    /// Shapes of before that some objects may still have.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub old: Vec<Redundancy>,
     /// Grows by one with each change.
     pub generation: u64,
     pub members: Vec<RosterEntry>,
@@ -82,6 +85,17 @@ impl Roster {
     /// The redundancy at creation.
     pub fn first(&self) -> Redundancy {
         self.first.unwrap_or(self.redundancy)
+    }
+
+    /// Every shape that objects may have.
+    pub fn shapes(&self) -> impl Iterator<Item = Redundancy> {
+        std::iter::once(self.redundancy).chain(self.old.iter().copied())
+    }
+
+    /// How many members may be away, without any object being unreadable for that.
+    pub fn tolerance(&self) -> usize {
+        let least = self.shapes().map(|shape| shape.parity).min();
+        usize::from(least.unwrap_or(0))
     }
 
     fn version(&self) -> u16 {
@@ -178,7 +192,8 @@ impl Identity {
             serde_json::from_slice(&bytes[HEAD..end]).map_err(|e| bad(&e.to_string()))?;
         // Everything is divided by the number of data shards.
         let roster = &found.roster;
-        if roster.redundancy.check().is_err() || roster.first().check().is_err() {
+        let bad_shape = |shape: Redundancy| shape.check().is_err();
+        if bad_shape(roster.first()) || roster.shapes().any(bad_shape) {
             return Err(bad("impossible redundancy"));
         }
         Ok(found)

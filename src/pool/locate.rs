@@ -193,9 +193,13 @@ impl Pool {
                 }
                 continue;
             }
-            let place = match best.0 {
-                // Members that stay are ranked before those that retire.
-                1 => found.shards.iter_mut().find(|place| place.is_none()),
+            let own = found.shards.get(shard.index()).map(Option::is_none);
+            let place = match own {
+                // A copy is as good in any place. Members that stay are ranked
+                // before those that retire.
+                None | Some(false) if best.0 == 1 => {
+                    found.shards.iter_mut().find(|place| place.is_none())
+                }
                 _ => found.shards.get_mut(shard.index()),
             };
             match place {

@@ -10,7 +10,9 @@ mod arrange;
 mod coding;
 #[cfg(test)]
 mod crash;
+mod durable;
 mod findings;
+mod folder;
 mod fuse;
 mod heal;
 #[cfg(any(test, fuzzing))]

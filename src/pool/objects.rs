@@ -80,6 +80,9 @@ impl Object {
     }
 }
 
+/// The slots that hold shards, by the shape their file names tell.
+type Told = Vec<(Option<Redundancy>, Vec<usize>)>;
+
 /// What one member holds of some shelves.
 type Listing = Vec<(Name, u64, Option<Redundancy>)>;
 
@@ -142,7 +145,7 @@ impl Pool {
                 .map(|t| t.join().unwrap_or_else(panicked));
             joined.collect()
         });
-        let mut found: HashMap<Name, (u64, Vec<(Option<Redundancy>, Vec<usize>)>)> = HashMap::new();
+        let mut found: HashMap<Name, (u64, Told)> = HashMap::new();
         for (member, listing) in members.iter().zip(listings) {
             let listing = match listing {
                 Ok(listing) => listing,
@@ -167,7 +170,7 @@ impl Pool {
         Ok(objects)
     }
 
-    fn object(&self, name: Name, len: u64, sets: Vec<(Option<Redundancy>, Vec<usize>)>) -> Object {
+    fn object(&self, name: Name, len: u64, sets: Told) -> Object {
         let (first, now) = {
             let state = self.look();
             (state.roster.first(), state.roster.redundancy)

@@ -5,9 +5,10 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use super::folder;
 use super::fuse::Fuse;
 use super::identity::{Id, Identity, Roster, RosterEntry, random_id};
-use super::member::{self, Member, Seat};
+use super::member::{Member, Seat};
 use super::state::State;
 use super::{NewMember, Pool, Redundancy};
 use crate::engine::storage::{Name, hex};
@@ -37,12 +38,12 @@ pub(super) fn new_entry(new: &NewMember) -> Result<(PathBuf, RosterEntry)> {
         return Err(refused(format!("{shown} is already a member of pool {id}")));
     }
     let io = |e| Error::io(format_args!("reading {shown}"), e);
-    if !member::is_empty(&path).map_err(io)? {
+    if !folder::is_empty(&path).map_err(io)? {
         return Err(refused(format!(
             "{shown} is not empty; choose an empty folder or prepare the disk first"
         )));
     }
-    let space = member::space_of(&path).map_err(io)?;
+    let space = folder::space_of(&path).map_err(io)?;
     let entry = RosterEntry {
         id: random_id()?,
         label: new.label.clone(),
@@ -85,12 +86,13 @@ impl Pool {
             pool: random_id()?,
             redundancy,
             first: None,
+            old: Vec::new(),
             generation: 1,
             members: entries.iter().map(|(_, e)| e.clone()).collect(),
         };
         let lay_out = || -> Result<()> {
             for (path, entry) in &entries {
-                member::lay_out(path)
+                folder::lay_out(path)
                     .map_err(|e| Error::io(format_args!("writing to {}", path.display()), e))?;
                 let identity = Identity {
                     member: entry.id,
@@ -103,7 +105,7 @@ impl Pool {
         if let Err(e) = lay_out() {
             // Every folder was empty before, so all that is known is ours.
             for (path, _) in &entries {
-                member::wipe_layout(path);
+                folder::wipe_layout(path);
             }
             return Err(e);
         }
@@ -174,16 +176,8 @@ impl Pool {
         let pool = Self::assemble(newest, how);
         let mut problems = pool.join(found)?;
         problems.extend(trouble);
-        // While objects of the first shape may be left, so many may do.
-        let need = {
-            let state = pool.look();
-            state
-                .roster
-                .redundancy
-                .data
-                .min(state.roster.first().data)
-                .into()
-        };
+        let shapes = pool.look().roster.shapes().map(|s| s.data).min();
+        let need = usize::from(shapes.unwrap_or(1));
         let there = pool.online().len();
         pool.recall();
         if there < need {

@@ -8,8 +8,8 @@
 use std::path::{Path, PathBuf};
 use std::sync::{MutexGuard, PoisonError};
 
+use super::folder;
 use super::identity::{Identity, RosterEntry};
-use super::member;
 use super::open::new_entry;
 use super::state::State;
 use super::{NewMember, Pool, Redundancy};
@@ -110,6 +110,10 @@ impl Pool {
             if now != redundancy {
                 state.roster.first.get_or_insert(now);
                 state.roster.redundancy = redundancy;
+                state.roster.old.retain(|shape| *shape != redundancy);
+                if !state.roster.old.contains(&now) {
+                    state.roster.old.push(now);
+                }
             }
             let need = redundancy.width();
             let actives = state.actives();
@@ -162,6 +166,21 @@ impl Pool {
         ))
     }
 
+    /// Everything is in the shape of now: no other has to be reckoned with.
+    pub(super) fn all_in_shape(&self) -> Result<()> {
+        if self.look().roster.old.is_empty() {
+            return Ok(());
+        }
+        let _changing = self.change_begins()?;
+        self.change(|state| {
+            // Who is away may hold others still.
+            if state.everybody() {
+                state.roster.old.clear();
+            }
+            Ok(())
+        })
+    }
+
     /// The member that is meant by an id, the beginning of one, a label or a path.
     pub(super) fn named(&self, text: &str) -> Result<usize> {
         let state = self.look();
@@ -209,7 +228,7 @@ impl Pool {
         let lay_out = |(path, entry): &(PathBuf, RosterEntry)| -> Result<()> {
             let io = |e| Error::io(format_args!("writing to {}", path.display()), e);
             self.fuse.step().map_err(io)?;
-            member::lay_out(path).map_err(io)?;
+            folder::lay_out(path).map_err(io)?;
             let identity = Identity {
                 member: entry.id,
                 roster: roster.clone(),
@@ -239,7 +258,7 @@ impl Pool {
         if let Err(e) = laid {
             for (path, _) in &fresh {
                 if self.fuse.step().is_ok() {
-                    member::wipe_layout(path);
+                    folder::wipe_layout(path);
                 }
             }
             return Err(e);
@@ -250,19 +269,19 @@ impl Pool {
 
     /// A folder that an addition cut short left, or that a member left behind
     /// which is gone and held nothing any more, is made empty again.
-    fn clear_left(&self, folder: &Path) -> Result<()> {
-        let ours = match Identity::read(folder) {
+    fn clear_left(&self, path: &Path) -> Result<()> {
+        let ours = match Identity::read(path) {
             Ok(Some(identity)) if identity.roster.pool == self.id => {
                 let state = self.look();
                 let mut known = state.roster.members.iter().filter(|m| !m.gone);
                 !known.any(|m| m.id == identity.member)
             }
             Ok(Some(identity)) => identity.roster.generation == 0,
-            Ok(None) => member::is_bare_layout(folder),
+            Ok(None) => folder::is_bare_layout(path),
             Err(_) => false,
         };
-        if ours && !member::holds_anything(folder) {
-            member::wipe_layout(folder);
+        if ours && !folder::holds_anything(path) {
+            folder::wipe_layout(path);
         }
         Ok(())
     }
@@ -315,10 +334,11 @@ impl Pool {
         })
         .inspect_err(|_| self.alter().online[slot] = member.clone())?;
         tracing::info!("member {label} of pool {} is gone for good", self.id_text);
-        if let Some(member) = member.filter(|m| !member::holds_anything(&m.path)) {
-            if member.step().is_ok() {
-                member::wipe_layout(&member.path);
-            }
+        if let Some(member) = member
+            && !folder::holds_anything(&member.path)
+            && member.step().is_ok()
+        {
+            folder::wipe_layout(&member.path);
         }
         self.drop_notes();
         Ok(need.lost)

@@ -140,6 +140,9 @@ impl Pool {
         let kept = self.make_durable();
         self.remember_findings();
         result.and(kept)?;
+        if report.waiting == 0 && report.lost.is_empty() {
+            self.all_in_shape()?;
+        }
         self.let_replaced_go(&mut report)?;
         Ok(report)
     }
@@ -351,7 +354,7 @@ impl Pool {
         };
         for (slot, label) in replaced {
             let member = self.look().online[slot].clone();
-            if member.is_some_and(|m| super::member::holds_anything(&m.path)) {
+            if member.is_some_and(|m| super::folder::holds_anything(&m.path)) {
                 continue;
             }
             match self.let_go(slot, false) {

@@ -4,7 +4,8 @@ use std::io;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
-use super::member::{Member, space_of};
+use super::folder::space_of;
+use super::member::Member;
 use super::{MemberState, MemberStatus, Pool, PoolState, PoolStatus, place};
 use crate::engine::storage::{Space, hex};
 
@@ -118,7 +119,7 @@ impl Pool {
             })
             .collect();
         let redundancy = state.roster.redundancy;
-        let health = if state.away() > usize::from(redundancy.parity) {
+        let health = if state.away() > state.roster.tolerance() {
             PoolState::Failed
         } else if !state.everybody() {
             PoolState::Degraded

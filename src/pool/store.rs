@@ -95,16 +95,23 @@ impl Storage for Pool {
     }
 
     fn complete(&self) -> Result<()> {
-        let (gone, redundancy, labels) = {
+        self.look_around();
+        let (gone, tolerance, redundancy, labels) = {
             let state = self.look();
             let away: Vec<String> = state
                 .members()
                 .filter(|(_, entry, online)| !entry.spare && online.is_none())
                 .map(|(_, entry, _)| entry.label.clone())
                 .collect();
-            (away.len(), state.roster.redundancy, away.join(", "))
+            let roster = &state.roster;
+            (
+                away.len(),
+                roster.tolerance(),
+                roster.redundancy,
+                away.join(", "),
+            )
         };
-        if gone <= usize::from(redundancy.parity) {
+        if gone <= tolerance {
             return Ok(());
         }
         Err(Error::new(

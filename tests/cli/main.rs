@@ -10,5 +10,6 @@ mod facts;
 mod faults;
 mod keys;
 mod kit;
+mod members;
 mod round_trip;
 mod tpm;

@@ -3,7 +3,7 @@
 use std::fs;
 use std::time::Duration;
 
-use colca::engine::storage::{Name, Storage};
+use colca::engine::storage::Name;
 use colca::engine::{Kind, Progress};
 use colca::pool::{Damage, Pace, Pool, ScrubOptions, ScrubReport};
 
