@@ -8,7 +8,7 @@ use super::icons::{self, icon};
 use super::layout::{self, Head, Section};
 use super::parts::{self, Level};
 use super::visit::{Fields, Posted, Visit};
-use super::{disk, disk_words, format, links, members};
+use super::{care, disk, disk_words, format, links};
 use crate::devices::{Contents, Disk};
 use crate::panel::texts::Language;
 use crate::pool::PoolState;
@@ -17,7 +17,7 @@ use crate::service::{DiskView, PoolView};
 /// Disks and pool.
 pub async fn show(visit: Visit) -> Result<Response, Fault> {
     let l = visit.l;
-    let (pool, disks, care, damage, since) = visit
+    let (pool, disks, looked_after, damage, since) = visit
         .ask(|s| {
             Ok((
                 s.pool(),
@@ -51,8 +51,8 @@ pub async fn show(visit: Visit) -> Result<Response, Fault> {
             }
         }
         @if pool.is_some() {
-            (members::damage_card(l, &damage))
-            (members::care_card(&visit, &care, since))
+            (care::damage(l, &damage))
+            (care::card(&visit, &looked_after, since))
             (verify_card(&visit))
         }
     };

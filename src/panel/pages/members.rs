@@ -3,6 +3,8 @@
 //! old one may be pulled. Where it stands is read from the pool each time, so
 //! the page may be left and come back to, also after a restart.
 
+mod add;
+
 use axum::extract::Query;
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Redirect, Response};
@@ -19,6 +21,8 @@ use crate::jobs::JobState;
 use crate::panel::texts::{Key, Language};
 use crate::pool::{MemberState, MemberStatus};
 use crate::service::{DiskView, JobKind, JobView, NewDisk, PoolCare, PoolView};
+
+pub use add::{add, add_now};
 
 /// Seconds after which a page that waits for something looks again.
 const WAIT: u32 = 3;
@@ -388,154 +392,6 @@ fn moving(l: Language, running: Option<&JobView>, newest: Option<&JobView>) -> M
     }
 }
 
-/// Which disks join the pool.
-pub async fn add(visit: Visit) -> Result<Response, Fault> {
-    let now = Now::ask(&visit).await?;
-    Ok(add_form(&visit, &now, &Fields::default(), &[], None))
-}
-
-fn add_form(
-    visit: &Visit,
-    now: &Now,
-    fields: &Fields,
-    mistakes: &[(String, Key)],
-    trouble: Option<Markup>,
-) -> Response {
-    let l = visit.l;
-    let title = l.t("add-disks-title");
-    let refused = trouble.is_some() || !mistakes.is_empty();
-    let any = now.offered().next().is_some();
-    let body = html! {
-        (trail(l, &title))
-        (layout::heading(&title, &l.t("add-disks-lead"), html! {}))
-        @if let Some(trouble) = trouble { div role="alert" { (trouble) } }
-        @if any {
-            form method="post" action=(links::ADD_DISKS) {
-                (parts::csrf(visit.csrf()))
-                @for view in now.offered() { (one_to_add(l, view, fields, mistakes)) }
-                div.actions {
-                    button.button type="submit" { (icon(icons::ADD)) (l.t("add-disks-button")) }
-                    a.button.plain href=(links::DISKS) { (l.t("back")) }
-                }
-                p.soft { (l.t("new-pool-patience-add")) }
-            }
-        } @else { (nothing_offered(l)) }
-    };
-    let mut head = Head::new(Section::Disks, &title);
-    head.refresh = (!any).then_some(WAIT);
-    with_status(refused, visit.page(head, body))
-}
-
-fn one_to_add(l: Language, view: &DiskView, fields: &Fields, mistakes: &[(String, Key)]) -> Markup {
-    let called = &view.called;
-    let (role, confirm) = (format!("disk.{called}"), format!("confirm.{called}"));
-    let now = fields.get(&role);
-    let mistake = mistakes.iter().find(|(disk, _)| disk == called);
-    let error = mistake.map(|(_, key)| l.t(*key));
-    html! {
-        fieldset.card {
-            legend.hidden-text { (called) }
-            h2 aria-hidden="true" { span.mono { (called) } }
-            p { (about(l, view)) }
-            div.field {
-                label for=(role) { (l.t("col-use")) }
-                select #(role) name=(role) {
-                    option value="" { (l.t("use-none")) }
-                    option value="data" selected[now == "data"] { (l.t("use-data")) }
-                    option value="spare" selected[now == "spare"] { (l.t("use-spare")) }
-                }
-            }
-            (Field::text(&confirm, &l.f("confirm-label", [("disk", called.into())]))
-                .value(fields.get(&confirm))
-                .error(error.as_deref())
-                .class("code")
-                .optional()
-                .render())
-        }
-    }
-}
-
-/// Lets disks join the pool.
-pub async fn add_now(Posted { visit, fields }: Posted) -> Result<Response, Fault> {
-    let l = visit.l;
-    let mut new = Vec::new();
-    let mut mistakes = Vec::new();
-    for (disk, role) in fields.with_prefix("disk.").filter(|(_, r)| !r.is_empty()) {
-        if fields.get(&format!("confirm.{disk}")) != disk {
-            mistakes.push((disk.to_owned(), Key("confirm-differs")));
-        }
-        new.push(NewDisk {
-            disk: disk.to_owned(),
-            confirm: disk.to_owned(),
-            spare: role == "spare",
-        });
-    }
-    if !mistakes.is_empty() {
-        let now = Now::ask(&visit).await?;
-        return Ok(add_form(&visit, &now, &fields, &mistakes, None));
-    }
-    if new.is_empty() {
-        return Ok(visit.done(links::ADD_DISKS, Level::Warn, l.t("choose-none-add"), ""));
-    }
-    match visit.ask(move |s| s.add_disks(&new)).await {
-        Ok(_) => Ok(visit.done(
-            links::DISKS,
-            Level::Good,
-            l.t("add-disks-done"),
-            l.t("add-disks-done-what"),
-        )),
-        Err(fault) => {
-            let trouble = fault.refusal(l, Key("fail-add-disks"));
-            let now = Now::ask(&visit).await?;
-            Ok(add_form(&visit, &now, &fields, &[], Some(trouble)))
-        }
-    }
-}
-
-/// Sets how the pool is looked after.
-pub async fn care(Posted { visit, fields }: Posted) -> Response {
-    let l = visit.l;
-    let number = |name: &str| fields.get(name).parse::<u64>().ok();
-    let mib = |name: &str| number(name).and_then(|n| n.checked_mul(1 << 20));
-    let days = number("days").and_then(|n| u32::try_from(n).ok());
-    let (Some(settle_rate), Some(scrub_rate), Some(scrub_days)) =
-        (mib("settle"), mib("scrub"), days)
-    else {
-        return visit.done(
-            links::DISKS,
-            Level::Bad,
-            l.t("care-wrong"),
-            l.t("care-wrong-do"),
-        );
-    };
-    let care = PoolCare {
-        settle_rate,
-        scrub_rate,
-        scrub_days,
-    };
-    match visit.ask(move |s| s.set_pool_care(&care)).await {
-        Ok(()) => visit.done(links::DISKS, Level::Good, l.t("care-saved"), ""),
-        Err(_) => visit.done(
-            links::DISKS,
-            Level::Bad,
-            l.t("care-wrong"),
-            l.t("care-wrong-do"),
-        ),
-    }
-}
-
-/// Reads everything that is due, or all.
-pub async fn scrub(Posted { visit, .. }: Posted) -> Response {
-    let l = visit.l;
-    match visit.ask(|s| s.run_scrub(true)).await {
-        Ok(id) => Redirect::to(&links::job(id)).into_response(),
-        Err(fault) => {
-            let (title, body) = fault.words(l);
-            visit.done(links::DISKS, Level::Bad, title, body)
-        }
-    }
-}
-
 /// What a person can do with a disk, on its page.
 pub(super) fn actions(visit: &Visit, view: &DiskView) -> Markup {
     use crate::service::Place;
@@ -562,73 +418,5 @@ pub(super) fn actions(visit: &Visit, view: &DiskView) -> Markup {
             _ if view.offered() => { (link(links::ADD_DISKS.to_owned(), "", icons::ADD, l.t("action-add"))) }
             _ => {}
         }
-    }
-}
-
-/// How the pool is looked after, on the disks page.
-pub(super) fn care_card(visit: &Visit, care: &PoolCare, since: Option<jiff::Timestamp>) -> Markup {
-    let l = visit.l;
-    let mib = |rate: u64| (rate >> 20).to_string();
-    let (settle, scrub) = (mib(care.settle_rate), mib(care.scrub_rate));
-    let days = care.scrub_days.to_string();
-    html! {
-        section.card aria-labelledby="care" {
-            div.card-head {
-                h2 #care { (l.t("care-title")) }
-                (parts::post_button(visit.csrf(), links::SCRUB, "plain slim", icons::RUN, &l.t("care-now")))
-            }
-            p { (l.t("care-lead")) }
-            @if let Some(since) = since {
-                p { (l.t("care-since")) " " (parts::when_ago(l, since)) }
-            }
-            form method="post" action=(links::CARE) {
-                (parts::csrf(visit.csrf()))
-                div.columns {
-                    (Field::text("days", &l.t("care-days")).kind("number").value(&days).class("short").render())
-                    (Field::text("scrub", &l.t("care-scrub")).hint(&l.t("care-zero")).kind("number").value(&scrub).class("short").render())
-                    (Field::text("settle", &l.t("care-settle")).hint(&l.t("care-zero")).kind("number").value(&settle).class("short").render())
-                }
-                button.button.plain type="submit" { (icon(icons::GOOD)) (l.t("care-save")) }
-            }
-        }
-    }
-}
-
-/// What was found damaged lately, on the disks page.
-pub(super) fn damage_card(l: Language, found: &[crate::pool::Finding]) -> Markup {
-    html! {
-        @if !found.is_empty() {
-            section.card aria-labelledby="damage" {
-                h2 #damage { (l.t("damage-title")) }
-                table.table {
-                    thead { tr {
-                        th scope="col" { (l.t("col-when")) }
-                        th scope="col" { (l.t("col-disk")) }
-                        th scope="col" { (l.t("col-state")) }
-                        th scope="col" { (l.t("damage-object")) }
-                    } }
-                    tbody {
-                        @for one in found.iter().rev().take(20) {
-                            @let at = i64::try_from(one.time).ok().and_then(|t| jiff::Timestamp::from_second(t).ok());
-                            tr {
-                                th scope="row" { @if let Some(at) = at { (parts::when(l, at)) } }
-                                td data-label=(l.t("col-disk")) { span.mono { (one.member.as_deref().unwrap_or("–")) } }
-                                td data-label=(l.t("col-state")) { (damage_state(l, one)) }
-                                td data-label=(l.t("damage-object")) { span.mono.small { (one.object) } }
-                            }
-                        }
-                    }
-                }
-            }
-        }
-    }
-}
-
-fn damage_state(l: Language, found: &crate::pool::Finding) -> Markup {
-    use crate::pool::Damage;
-    match found.damage {
-        _ if found.healed => parts::badge(Level::Good, &l.t("damage-healed")),
-        Damage::Lost => parts::badge(Level::Bad, &l.t("damage-lost")),
-        Damage::Corrupt | Damage::Missing => parts::badge(Level::Warn, &l.t("damage-open")),
     }
 }

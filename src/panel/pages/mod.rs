@@ -7,6 +7,7 @@
 //! Content-Security-Policy holds.
 
 mod assets;
+mod care;
 mod claim;
 mod disk;
 mod disk_words;
@@ -66,8 +67,8 @@ pub fn router() -> Router<AppState> {
         )
         .route(links::KEEP, post(members::keep))
         .route(links::LEAVING, get(members::leaving))
-        .route(links::CARE, post(members::care))
-        .route(links::SCRUB, post(members::scrub))
+        .route(links::CARE, post(care::save))
+        .route(links::SCRUB, post(care::scrub))
         .route(links::RESCAN, post(disks::rescan))
         .route(links::VERIFY, post(disks::verify))
         .route(links::NEW_POOL, get(new_pool::show).post(new_pool::create))
