@@ -16,6 +16,8 @@ mod audit;
 mod chrome;
 #[path = "browser/daemon.rs"]
 mod daemon;
+#[path = "browser/disks.rs"]
+mod disks;
 #[path = "browser/keys.rs"]
 mod keys;
 #[path = "browser/steps.rs"]

@@ -18,6 +18,11 @@ use colca::devices::helper::{Machine, serve};
 use colca::devices::{Contents, Devices, Disk, folders, helper_client};
 use colca::engine::Kind;
 
+#[path = "devices/hotplug.rs"]
+mod hotplug;
+#[path = "devices/show.rs"]
+mod show;
+
 fn run(program: &str, arguments: &[&str]) -> String {
     let output = Command::new(program)
         .args(arguments)

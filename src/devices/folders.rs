@@ -6,13 +6,18 @@
 //! pulls it out; any other number is another bay, so to show a disk found
 //! again in another slot its serial number stays in the file `prepared`.
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
 
-use super::{Contents, Devices, Disk, Smart};
+use super::{Changes, Contents, Devices, Disk, Sign, Smart, smart};
 use crate::engine::{Error, Kind, Result};
 
+/// How often it is looked whether a folder came or went.
+const LOOK: Duration = Duration::from_millis(250);
 const MARK: &str = "prepared";
 const CONTENT: &str = "content";
+const SMART: &str = "smart";
 
 /// See the module.
 pub(super) struct Folders {
@@ -23,7 +28,7 @@ struct Bay {
     path: PathBuf,
     name: String,
     serial: String,
-    /// Names in it, the mark and the content left out.
+    /// Names in it, but for those of its own.
     strange: usize,
     prepared: bool,
 }
@@ -31,6 +36,12 @@ struct Bay {
 impl Bay {
     fn content(&self) -> PathBuf {
         self.path.join(CONTENT)
+    }
+
+    /// What stands in the file `smart` beside, as smartctl would say it.
+    fn smart(&self) -> Smart {
+        let json = std::fs::read(self.path.join(SMART));
+        json.map_or_else(|_| Smart::default(), |json| smart::parse(&json, 0))
     }
 
     fn contents(&self) -> Contents {
@@ -77,7 +88,11 @@ impl Folders {
             let names = std::fs::read_dir(&path).map_err(reading(&path))?;
             let strange = names
                 .flatten()
-                .filter(|n| n.file_name() != MARK && n.file_name() != CONTENT)
+                .filter(|n| {
+                    [MARK, CONTENT, SMART]
+                        .iter()
+                        .all(|own| n.file_name() != *own)
+                })
                 .count();
             bays.push((
                 number,
@@ -98,6 +113,25 @@ impl Folders {
     }
 }
 
+/// The one bay whose disk is called `serial`.
+fn find<'b>(bays: &'b [Bay], serial: &str) -> Result<&'b Bay> {
+    let mut found = bays.iter().filter(|b| b.serial == serial);
+    match (found.next(), found.next()) {
+        (Some(bay), None) => Ok(bay),
+        (Some(one), Some(other)) => Err(Error::new(
+            Kind::Refused,
+            format!(
+                "{} and {} both call themselves {serial}; take one of them out",
+                one.name, other.name
+            ),
+        )),
+        (None, _) => Err(Error::new(
+            Kind::Missing,
+            format!("no disk has the serial number {serial:?}; look at the list of disks again"),
+        )),
+    }
+}
+
 impl Devices for Folders {
     fn disks(&self) -> Result<Vec<Disk>> {
         let bays = self.bays()?;
@@ -114,7 +148,10 @@ impl Devices for Folders {
                 size,
                 rotational: false,
                 transport: "folder".into(),
-                smart: Smart::default(),
+                slot: Some(bay.name.trim_start_matches("disk").to_owned()),
+                read_only: false,
+                given_up: None,
+                smart: bay.smart(),
                 contents: bay.contents(),
             })
             .collect())
@@ -122,27 +159,7 @@ impl Devices for Folders {
 
     fn prepare(&self, serial: &str, confirm: Option<&str>) -> Result<PathBuf> {
         let bays = self.bays()?;
-        let mut found = bays.iter().filter(|b| b.serial == serial);
-        let bay = match (found.next(), found.next()) {
-            (Some(bay), None) => bay,
-            (Some(one), Some(other)) => {
-                return Err(Error::new(
-                    Kind::Refused,
-                    format!(
-                        "{} and {} both call themselves {serial}; take one of them out",
-                        one.name, other.name
-                    ),
-                ));
-            }
-            (None, _) => {
-                return Err(Error::new(
-                    Kind::Missing,
-                    format!(
-                        "no disk has the serial number {serial:?}; look at the list of disks again"
-                    ),
-                ));
-            }
-        };
+        let bay = find(&bays, serial)?;
         let content = bay.content();
         match bay.contents() {
             Contents::Member { .. } => {
@@ -170,10 +187,39 @@ impl Devices for Folders {
             _ => {}
         }
         let preparing = |e| Error::io(format!("preparing {}", bay.path.display()), e);
+        // What the disk says of itself is no data on it.
+        let smart = std::fs::read(bay.path.join(SMART)).ok();
         std::fs::remove_dir_all(&bay.path).map_err(preparing)?;
         std::fs::create_dir_all(&content).map_err(preparing)?;
+        if let Some(smart) = smart {
+            std::fs::write(bay.path.join(SMART), smart).map_err(preparing)?;
+        }
         std::fs::write(bay.path.join(MARK), serial).map_err(preparing)?;
         Ok(content)
+    }
+
+    fn identify(&self, serial: &str) -> Result<Sign> {
+        let bays = self.bays()?;
+        let bay = find(&bays, serial)?;
+        // A folder has no light; whoever runs this sees the log.
+        tracing::info!(folder = %bay.path.display(), "this is disk {serial}");
+        Ok(Sign::Activity)
+    }
+
+    fn self_test(&self, serial: &str, _long: bool) -> Result<()> {
+        let bays = self.bays()?;
+        let bay = find(&bays, serial)?;
+        Err(Error::new(
+            Kind::Refused,
+            format!("{} is a folder and cannot test itself", bay.name),
+        ))
+    }
+
+    fn changes(&self) -> Result<Box<dyn Changes>> {
+        Ok(Box::new(Bays {
+            root: self.root.clone(),
+            seen: names(&self.root),
+        }))
     }
 
     fn mount_members(&self) -> Result<Vec<PathBuf>> {
@@ -183,5 +229,36 @@ impl Devices for Folders {
             .filter(|b| b.prepared)
             .map(Bay::content)
             .collect())
+    }
+}
+
+/// Nobody tells when a folder is moved, so the bays are looked at.
+struct Bays {
+    root: PathBuf,
+    seen: BTreeMap<std::ffi::OsString, u64>,
+}
+
+/// The folders, each with its inode, by which a disk exchanged for another is told.
+fn names(root: &Path) -> BTreeMap<std::ffi::OsString, u64> {
+    use std::os::unix::fs::DirEntryExt;
+    let entries = std::fs::read_dir(root).into_iter().flatten().flatten();
+    entries.map(|e| (e.file_name(), e.ino())).collect()
+}
+
+impl Changes for Bays {
+    fn wait(&mut self, at_most: Duration) -> Result<bool> {
+        let until = Instant::now() + at_most;
+        loop {
+            let now = names(&self.root);
+            if now != self.seen {
+                self.seen = now;
+                return Ok(true);
+            }
+            let left = until.saturating_duration_since(Instant::now());
+            if left.is_zero() {
+                return Ok(false);
+            }
+            std::thread::sleep(left.min(LOOK));
+        }
     }
 }

@@ -53,6 +53,7 @@ pub fn run() -> Result<()> {
     let loops: Vec<&str> = loops.split(',').collect();
     let owner = (user.uid.as_raw(), user.gid.as_raw());
     let machine = Machine::new(Path::new(MOUNTS), owner, &loops);
+    machine.dark();
     serve(&listener, Arc::new(machine), &[0, owner.0], IDLE)
 }
 

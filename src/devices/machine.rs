@@ -13,8 +13,11 @@ use std::time::Duration;
 
 use rustix::fs::FlockOperation;
 
+use super::bay::Kernel;
+use super::identify::{self, SHOWN, Signs};
 use super::scan::{Node, contents_now, disks, partitions, scan};
-use super::{Contents, Devices, Disk, LABEL, MEMBER_TYPE, mount, tool};
+use super::uevent::Uevents;
+use super::{Changes, Contents, Devices, Disk, LABEL, MEMBER_TYPE, Sign, mount, smart, tool};
 use crate::engine::{Error, Kind, Result};
 
 const PATIENCE: Duration = Duration::from_secs(120);
@@ -29,6 +32,9 @@ pub struct Machine {
     owner: (u32, u32),
     /// Loop devices that count as disks (for tests).
     loops: Vec<String>,
+    kernel: Kernel,
+    /// Disks that show themselves now.
+    signs: Signs,
     /// One change at a time.
     lock: Mutex<()>,
 }
@@ -42,8 +48,15 @@ impl Machine {
             mounts: mounts.into(),
             owner,
             loops: loops.iter().map(|&l| l.to_owned()).collect(),
+            kernel: Kernel::default(),
+            signs: Signs::default(),
             lock: Mutex::new(()),
         }
+    }
+
+    /// Turns off the lights that a crash left on.
+    pub(super) fn dark(&self) {
+        identify::dark(&self.kernel);
     }
 
     fn alone(&self) -> MutexGuard<'_, ()> {
@@ -193,7 +206,7 @@ pub(super) fn find(nodes: &[Node], identity: &str) -> Result<Node> {
 
 impl Devices for Machine {
     fn disks(&self) -> Result<Vec<Disk>> {
-        Ok(disks(&scan(&self.loops)?, &self.mounts))
+        Ok(disks(&scan(&self.loops)?, &self.mounts, &self.kernel))
     }
 
     fn prepare(&self, serial: &str, confirm: Option<&str>) -> Result<PathBuf> {
@@ -247,6 +260,23 @@ impl Devices for Machine {
         // What udev missed while the disk was locked.
         settle();
         mount::mount(&part, &self.mounts, Some(self.owner))
+    }
+
+    fn identify(&self, serial: &str) -> Result<Sign> {
+        let disk = find(&scan(&self.loops)?, serial)?;
+        self.signs
+            .begin(&self.kernel, &disk.name, &disk.path, SHOWN)
+            .map_err(|e| e.context(describe(&disk)))
+    }
+
+    fn self_test(&self, serial: &str, long: bool) -> Result<()> {
+        let disk = find(&scan(&self.loops)?, serial)?;
+        smart::test(&disk.path, long).map_err(|e| e.context(describe(&disk)))
+    }
+
+    fn changes(&self) -> Result<Box<dyn Changes>> {
+        // The kernel tells everybody; no helper is needed for it.
+        Ok(Box::new(Uevents::open()?))
     }
 
     fn mount_members(&self) -> Result<Vec<PathBuf>> {

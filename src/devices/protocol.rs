@@ -9,7 +9,8 @@ use std::time::Duration;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
-use super::{Devices, Disk};
+use super::uevent::Uevents;
+use super::{Changes, Devices, Disk, Sign};
 use crate::engine::{Error, Kind, Result};
 use crate::privileged::Helper;
 
@@ -34,6 +35,10 @@ pub(super) enum Request {
     },
     /// See [`Devices::mount_members`].
     MountMembers {},
+    /// See [`Devices::identify`].
+    Identify { serial: String },
+    /// See [`Devices::self_test`].
+    SelfTest { serial: String, long: bool },
 }
 
 /// What the helper answers.
@@ -43,6 +48,8 @@ pub(super) enum Answer {
     Disks(Vec<Disk>),
     Folder(PathBuf),
     Folders(Vec<PathBuf>),
+    Sign(Sign),
+    Begun {},
     Error { kind: Kind, message: String },
 }
 
@@ -63,6 +70,10 @@ pub(super) fn answer(devices: &dyn Devices, request: Request) -> Answer {
             .prepare(&serial, confirm.as_deref())
             .map(Answer::Folder),
         Request::MountMembers {} => devices.mount_members().map(Answer::Folders),
+        Request::Identify { serial } => devices.identify(&serial).map(Answer::Sign),
+        Request::SelfTest { serial, long } => {
+            devices.self_test(&serial, long).map(|()| Answer::Begun {})
+        }
     };
     done.unwrap_or_else(Into::into)
 }
@@ -146,6 +157,27 @@ impl Devices for Client {
             Answer::Folder(folder) => Ok(folder),
             _ => Err(self.0.unexpected()),
         }
+    }
+
+    fn identify(&self, serial: &str) -> Result<Sign> {
+        let serial = serial.into();
+        match self.ask(&Request::Identify { serial })? {
+            Answer::Sign(sign) => Ok(sign),
+            _ => Err(self.0.unexpected()),
+        }
+    }
+
+    fn self_test(&self, serial: &str, long: bool) -> Result<()> {
+        let serial = serial.into();
+        match self.ask(&Request::SelfTest { serial, long })? {
+            Answer::Begun {} => Ok(()),
+            _ => Err(self.0.unexpected()),
+        }
+    }
+
+    fn changes(&self) -> Result<Box<dyn Changes>> {
+        // The kernel tells everybody; no helper is needed for it.
+        Ok(Box::new(Uevents::open()?))
     }
 
     fn mount_members(&self) -> Result<Vec<PathBuf>> {

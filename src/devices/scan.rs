@@ -10,6 +10,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Deserializer};
 
+use super::bay::Kernel;
 use super::{Contents, Disk, MEMBER_TYPE, smart, tool};
 use crate::engine::{Error, Kind, Result};
 
@@ -366,7 +367,7 @@ pub(super) fn contents(disk: &Node, mounts: &Path, boot: Option<&str>) -> Conten
 }
 
 /// The disks as people see them, with SMART.
-pub(super) fn disks(nodes: &[Node], mounts: &Path) -> Vec<Disk> {
+pub(super) fn disks(nodes: &[Node], mounts: &Path, kernel: &Kernel) -> Vec<Disk> {
     let boot = booted_from();
     // A sleeping or dying disk answers late; the others need not wait for it.
     std::thread::scope(|scope| {
@@ -385,6 +386,9 @@ pub(super) fn disks(nodes: &[Node], mounts: &Path) -> Vec<Disk> {
                 size: n.size,
                 rotational: n.rotational,
                 transport: n.transport.clone(),
+                slot: kernel.slot(&n.name),
+                read_only: n.read_only,
+                given_up: kernel.given_up(&n.name),
                 smart: smart.join().unwrap_or_default(),
                 contents: contents(n, mounts, boot.as_deref()),
             })

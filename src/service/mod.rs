@@ -8,6 +8,7 @@ pub mod views;
 mod access;
 mod backup;
 mod browse;
+mod disks;
 mod download;
 mod find;
 mod jobs;
@@ -26,9 +27,11 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 
+pub use disks::{Alarm, AlarmKind, DiskState, DiskView, Place, Reason, Sample};
 pub use download::{Download, TarStream};
 pub use keys::{KeysView, NewWords, opener};
 pub use passwords::SHORTEST as SHORTEST_PASSWORD;
+pub use pool::{NewDisk, PoolCare};
 pub use views::*;
 
 use crate::appliance::tpm::Sealer;
@@ -64,12 +67,14 @@ pub struct Service {
     decoy: passwords::Decoy,
     watch: Arc<pool::Watch>,
     disks: pool::LastLook,
+    care: disks::Care,
     catch_up: Arc<find::CatchUp>,
 }
 
 impl Drop for Service {
     fn drop(&mut self) {
         self.watch.stop();
+        self.care.bell.stop();
         self.catch_up.stop();
     }
 }
@@ -93,6 +98,7 @@ impl Service {
             decoy: passwords::Decoy::default(),
             watch: Arc::default(),
             disks: pool::LastLook::default(),
+            care: disks::Care::open(state.settings()),
             catch_up: Arc::default(),
             state,
             jobs,
@@ -101,6 +107,7 @@ impl Service {
             ClaimCode::open(service.state.settings())?;
         }
         pool::watch(&service)?;
+        disks::care(&service)?;
         Ok(service)
     }
 
@@ -108,6 +115,7 @@ impl Service {
     /// end in time. Nothing can be started afterwards.
     pub fn stop(&self, patience: Duration) -> bool {
         self.watch.stop();
+        self.care.bell.stop();
         self.catch_up.stop();
         self.jobs.stop(patience)
     }

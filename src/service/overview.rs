@@ -5,12 +5,12 @@ use std::collections::BTreeMap;
 use jiff::Timestamp;
 
 use super::{
-    Finding, FindingCode, JobKind, JobView, Overview, PoolView, ProviderView, Service, Severity,
-    SourceView,
+    DiskState, DiskView, Finding, FindingCode, JobKind, JobView, Overview, Place, PoolView,
+    ProviderView, Reason, Service, Severity, SourceView,
 };
 use crate::engine::Result;
 use crate::jobs::JobState;
-use crate::pool::{MemberState, PoolState};
+use crate::pool::{MemberState, PoolState, SettleReport};
 
 /// Ended jobs shown.
 const RECENT: usize = 10;
@@ -89,12 +89,38 @@ impl Service {
             ];
             findings.push(finding(Severity::Warning, Code::PoolNearlyFull, params));
         }
-        let members = |serial: &str| status.members.iter().any(|m| m.label == serial);
-        for disk in self.recent_disks() {
-            if disk.smart.passed == Some(false) && members(&disk.serial) {
-                let params = [("serial", disk.serial), ("name", disk.name)];
-                findings.push(finding(Severity::Critical, Code::DiskFailing, params));
-            }
+        self.look_at_damage(findings);
+        for view in self.view(self.recent_disks()) {
+            look_at_disk(&view, findings);
+        }
+    }
+
+    fn look_at_damage(&self, findings: &mut Vec<Finding>) {
+        use FindingCode as Code;
+        let (healed, lost) = super::pool::sum_up(&self.pool_damage());
+        let count = |n: usize| [("count", n.to_string())];
+        if lost > 0 {
+            findings.push(finding(Severity::Critical, Code::PoolLost, count(lost)));
+        }
+        if healed > 0 {
+            findings.push(finding(Severity::Info, Code::PoolHealed, count(healed)));
+        }
+        let settled = self.newest(JobKind::Settle, None);
+        let Some(job) = settled.and_then(|head| self.job(head.id).ok()) else {
+            return;
+        };
+        let report: SettleReport = job
+            .result
+            .as_ref()
+            .and_then(|r| serde_json::from_value(r.clone()).ok())
+            .unwrap_or_default();
+        if report.waiting > 0 {
+            let params = [
+                ("job", job.id.to_string()),
+                ("count", report.waiting.to_string()),
+                ("message", report.why.unwrap_or_default()),
+            ];
+            findings.push(finding(Severity::Warning, Code::PoolWaits, params));
         }
     }
 
@@ -160,6 +186,43 @@ impl Service {
             }
             _ => {}
         }
+    }
+}
+
+/// One finding for each thing that is wrong with a disk.
+fn look_at_disk(view: &DiskView, findings: &mut Vec<Finding>) {
+    use FindingCode as Code;
+    let params = |reason: &str, value: String| {
+        let slot = view.disk.slot.clone().unwrap_or_default();
+        [
+            ("serial", view.called.clone()),
+            ("slot", slot),
+            ("reason", reason.to_owned()),
+            ("value", value),
+        ]
+    };
+    if view.state == DiskState::New {
+        let new = params(view.reason.as_str(), String::new());
+        findings.push(finding(Severity::Info, Code::DiskNew, new));
+    }
+    if !view.there || !(view.place.of_pool() || view.place == Place::System) {
+        return;
+    }
+    if view.state == DiskState::Failing && !matches!(view.reason, Reason::Alarm(_)) {
+        let failing = params(view.reason.as_str(), String::new());
+        findings.push(finding(Severity::Critical, Code::DiskFailing, failing));
+    }
+    for alarm in &view.alarms {
+        // Of a disk that fails, what else it warns of changes nothing.
+        if view.state == DiskState::Failing && !alarm.kind.failing() {
+            continue;
+        }
+        let (severity, code) = match alarm.kind.failing() {
+            true => (Severity::Critical, Code::DiskFailing),
+            false => (Severity::Warning, Code::DiskWorn),
+        };
+        let warns = params(alarm.kind.as_str(), alarm.value.to_string());
+        findings.push(finding(severity, code, warns));
     }
 }
 

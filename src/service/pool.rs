@@ -6,7 +6,10 @@
 //! pool is open, and again while it is degraded.
 
 mod choice;
+mod damage;
+mod members;
 mod watch;
+mod work;
 
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, TryLockError};
@@ -22,7 +25,10 @@ use crate::devices::Disk;
 use crate::engine::{Error, Kind, MasterKey, Params, RecoveryKey, Repository, Result};
 use crate::pool::{MemberState, MemberStatus, NewMember, Pool, PoolState, PoolStatus, Redundancy};
 
-pub(super) use watch::{Watch, watch};
+pub(super) use damage::sum_up;
+pub use members::NewDisk;
+pub(super) use watch::{Watch, Why, watch};
+pub use work::PoolCare;
 
 use choice::{Cleanup, check_disks, named};
 
@@ -39,7 +45,7 @@ struct PoolRecord {
     created: Timestamp,
 }
 
-#[derive(Clone, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
 struct MemberRecord {
     id: String,
     label: String,
@@ -61,6 +67,12 @@ pub(super) struct Slot {
     /// Held while the pool is created or opened, which takes long; `now` is
     /// only ever held for a moment.
     work: Mutex<()>,
+    /// Held while disks join the pool or leave it.
+    changes: Mutex<()>,
+    /// The members that were there when they were last looked at, by id.
+    seen: Mutex<Option<Vec<String>>>,
+    /// When it was last looked at whether a scrub is due.
+    looked: Mutex<Option<Instant>>,
 }
 
 struct Now {
@@ -94,6 +106,10 @@ impl Slot {
                 locked: None,
             }),
             work: Mutex::new(()),
+            changes: Mutex::new(()),
+            seen: Mutex::new(None),
+            // Not at once after a start, when there is enough to do.
+            looked: Mutex::new(Some(Instant::now())),
         })
     }
 
@@ -107,6 +123,13 @@ impl Slot {
 /// verdict takes too long for a page that is looked at all the time.
 #[derive(Default)]
 pub(super) struct LastLook(Mutex<Option<(Instant, Vec<Disk>)>>);
+
+impl LastLook {
+    /// The next one who asks is told what is there then.
+    fn forget(&self) {
+        *self.0.lock().unwrap_or_else(|e| e.into_inner()) = None;
+    }
+}
 
 impl Service {
     /// Every whole disk, system disk included.
@@ -186,14 +209,7 @@ impl Service {
         let record = PoolRecord {
             id: id.clone(),
             redundancy,
-            members: status
-                .members
-                .iter()
-                .map(|member| MemberRecord {
-                    id: member.id.clone(),
-                    label: member.label.clone(),
-                })
-                .collect(),
+            members: PoolRecord::members_of(&status),
             created: Timestamp::now(),
         };
         // From here on there is a pool.
@@ -301,19 +317,45 @@ impl Service {
         };
         let found = self.devices.mount_members();
         if let Some(open) = open {
-            return open.pool.rescan(&found?);
+            open.pool.rescan(&found?)?;
+            self.compare_members(&open.pool);
+            return Ok(());
         }
         let opened = found.and_then(|found| self.open_pool(&record, &found, None));
         let mut now = self.pool.now();
         match opened {
             Ok(open) => {
+                let pool = open.pool.clone();
                 now.opened(&record.id, open);
+                drop(now);
+                self.compare_members(&pool);
                 Ok(())
             }
             Err(e) => {
                 now.problem = Some(e.to_string());
                 Err(e)
             }
+        }
+    }
+
+    /// Whether members came or went since they were last looked at, for
+    /// whatever reason they are known to be there or not.
+    fn compare_members(&self, pool: &Pool) {
+        let members = pool.status().members;
+        let ids = |there: bool| -> Vec<String> {
+            let counts = |m: &&MemberStatus| !there || m.state != MemberState::Missing;
+            members
+                .iter()
+                .filter(counts)
+                .map(|m| m.id.clone())
+                .collect()
+        };
+        let now = ids(true);
+        let mut seen = self.pool.seen.lock().unwrap_or_else(|e| e.into_inner());
+        let before = seen.replace(now.clone()).unwrap_or_else(|| ids(false));
+        drop(seen);
+        if before != now {
+            self.settle_after(now.iter().any(|id| !before.contains(id)));
         }
     }
 
@@ -363,6 +405,14 @@ impl Service {
 }
 
 impl PoolRecord {
+    fn members_of(status: &PoolStatus) -> Vec<MemberRecord> {
+        let record = |member: &MemberStatus| MemberRecord {
+            id: member.id.clone(),
+            label: member.label.clone(),
+        };
+        status.members.iter().map(record).collect()
+    }
+
     /// The status while the pool is not open.
     fn status(&self) -> PoolStatus {
         PoolStatus {

@@ -223,6 +223,12 @@ pub enum JobKind {
     Replicate,
     /// Result: [`crate::engine::VerifyReport`].
     Verify,
+    /// The pool's data are brought to where they should be. Result:
+    /// [`crate::pool::SettleReport`].
+    Settle,
+    /// What was not read for longest is verified. Result:
+    /// [`crate::pool::ScrubReport`].
+    Scrub,
 }
 
 impl JobKind {
@@ -233,6 +239,8 @@ impl JobKind {
             Self::Restore => "restore",
             Self::Replicate => "replicate",
             Self::Verify => "verify",
+            Self::Settle => "settle",
+            Self::Scrub => "scrub",
         }
     }
 }

@@ -4,11 +4,13 @@
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
 mod data;
+mod disks;
 mod faults;
 #[path = "../harness/mod.rs"]
 mod harness;
 mod keys;
 mod lab;
+mod members;
 
 use std::path::PathBuf;
 

@@ -31,6 +31,11 @@
     addEventListener("pagehide", () => events.close());
   }
 
+  // A page that waits for something to happen looks again.
+  for (const wait of document.querySelectorAll("[data-reload]")) {
+    setTimeout(() => location.reload(), 1000 * Number(wait.dataset.reload));
+  }
+
   // Printing needs a script; without one the button stays hidden and the
   // browser's own menu does it.
   for (const button of document.querySelectorAll("[data-print]")) {

@@ -64,7 +64,6 @@ col-origin = Origin
 col-last-backup = Last backup
 col-state = State
 col-size = Size
-col-free = Free
 col-disk = Disk
 col-serial = Serial number
 col-smart = Health (SMART)
@@ -177,8 +176,6 @@ find-pool-failed = The pool cannot be opened
 find-pool-failed-do = Nothing can be backed up or restored. Check that all disks are connected and use "Look for disks".
 find-pool-full = The pool is almost full: { $free } of { $total } are left
 find-pool-full-do = Once it is full, backups will fail. Provide larger disks before that happens.
-find-disk-failing = Disk { $name } ({ $serial }) warns that it is about to fail
-find-disk-failing-do = Replace it soon, before it fails.
 find-sources-none = No source is registered
 find-sources-none-do = Nothing is being backed up.
 find-source-never = "{ $source }" was never backed up
@@ -244,11 +241,6 @@ may-fail = { $n ->
     [one] { $n } disk may fail
    *[other] { $n } disks may fail at once
   }
-members-title = Disks of the pool
-member-online = In use
-member-spare = Spare
-member-retiring = About to leave
-member-missing = Not found
 rescan-done = Looked for the disks
 rescan-result = State of the pool: { $state }.
 verify-title = Verify what is stored
@@ -590,7 +582,6 @@ error-500 = Something failed in the box
 error-500-do = Your snapshots were not touched. Try again; if it happens again, tell whoever runs the box.
 error-csrf = The form has expired
 error-csrf-do = It was opened in another session or long ago. Go back to the page before, load it again and repeat; nothing was changed.
-contents-ours = In this pool
 error-missing-form = Check the name and the path, and try again.
 fail-source = The source could not be added
 fail-key = The server's key could not be asked for
@@ -601,3 +592,197 @@ fail-backup = The backup could not be made
 fail-restored = Not everything could be restored
 fail-replicate = The replication was not completed
 fail-verify = The verification did not end well
+
+## How each disk is
+disk-healthy = Healthy
+disk-worn = Worn
+disk-failing = Failing
+disk-missing = Missing
+disk-foreign = Foreign
+disk-new = New
+disk-retired = Retired
+place-member = In use
+place-spare = Spare
+place-retiring = About to leave
+place-retired = Out of the pool
+place-other-pool = Of another pool
+why-well = Nothing is known to be wrong.
+why-well-unknown = It works, but says nothing of its health (it has no SMART).
+why-asleep = It sleeps, and is not woken to be asked.
+why-away = It belongs to the pool, but is not in the box.
+why-emptied = The disk is there, but what the pool kept on it is not.
+why-given-up = It stopped answering, and the system does not use it any more.
+why-no-answer = It is connected, but the pool cannot use it.
+why-read-only = It takes no writes.
+why-pool-errors = The pool found damage in what this disk keeps.
+why-retiring = Its data are being moved to the other disks.
+why-retired = It keeps nothing of the pool any more.
+why-other-pool = It is part of another pool.
+why-other-data = It holds other data.
+why-blank = It is empty and can be used.
+why-prepared = It is prepared and can be used.
+why-smart-failing = The disk itself warns that it is about to fail.
+why-test-failed = Its self-test found a fault.
+why-uncorrectable = { $n ->
+    [one] { $n } sector cannot be read.
+   *[other] { $n } sectors cannot be read.
+  }
+why-pending = { $n ->
+    [one] { $n } sector could not be read and waits to be replaced.
+   *[other] { $n } sectors could not be read and wait to be replaced.
+  }
+why-media-errors = { $n ->
+    [one] It had { $n } error that it could not correct.
+   *[other] It had { $n } errors that it could not correct.
+  }
+why-reallocated = { $n ->
+    [one] It has replaced { $n } damaged sector.
+   *[other] It has replaced { $n } damaged sectors.
+  }
+why-wear = It has used { $n }% of its rated life.
+why-hot = It is at { $n } °C: too hot.
+do-away = Check that it sits well; if it broke, replace it.
+do-reseat = Take it out and put it back; if that does not help, replace it.
+do-replace = Replace it as soon as possible.
+do-replace-soon = It still serves; have a replacement ready.
+do-hot = Check the fans, and that nothing blocks the air.
+do-retiring = Do not pull it yet.
+do-retired = You may pull it.
+do-foreign = If you do not need what it holds you can use it: it will be erased.
+do-other-pool = Take it out if it does not belong to this box.
+do-new = You can add it to the pool.
+col-slot = Bay
+col-temperature = Temperature
+col-replaced = Replaced
+col-pending = To replace
+col-errors = Errors
+col-which = Which one?
+identify = Identify
+identify-begun = Disk { $disk } shows itself for a minute
+identify-light = The light of its bay is on.
+identify-activity = Its activity light blinks evenly.
+disk-title = Disk { $disk }
+disk-which = Which disk it is
+disk-name = Name in the system
+disk-kind = Kind
+disk-place = Use
+disk-seen = Last seen
+disk-says = What the disk says
+disk-history = History
+alarm-since = Since
+smart-on = Powered on
+smart-reallocated = Sectors replaced
+smart-pending = Sectors to replace
+smart-uncorrectable = Unreadable sectors
+smart-media = Uncorrected errors
+smart-wear = Wear
+test-last = Last self-test
+test-running = Running: { $n }% left
+test-passed = No fault
+test-failed = Found a fault
+test-aborted = Interrupted
+test-was-long = long
+test-was-short = short
+test-at = at { $n } h of use
+test-short = Short self-test
+test-long = Long self-test
+test-lead = The short one takes minutes and runs by itself every week; the long one reads the whole disk, takes hours and runs by itself every 90 days.
+test-begun = The self-test has begun
+test-begun-what = The result will be on this page when it has ended.
+find-disk = Disk { $serial }
+find-disk-slot = Disk { $serial } (bay { $slot })
+see-disk = See the disk
+
+## Disks that join and leave
+job-settle = Put the pool's disks in order
+job-scrub = Read the disks again
+fail-settle = The disks were not put in order
+fail-scrub = The disks were not read to the end
+fail-replace = The disk could not be replaced
+fail-add-disks = The disks could not be added
+outcome-settle = What was put in order
+outcome-scrub = What was read
+figure-rebuilt = Parts rebuilt
+figure-moved = Parts moved
+figure-waiting = Waiting
+settle-gone = Disk { $disk } holds nothing any more and has left the pool.
+find-pool-healed = { $n ->
+    [one] { $n } piece of damage was found and healed in the last month
+   *[other] { $n } pieces of damage were found and healed in the last month
+  }
+find-pool-healed-do = Nothing was lost. If it happens again on the same disk, replace it.
+find-pool-lost = { $n ->
+    [one] { $n } part of the snapshots cannot be had from the disks any more
+   *[other] { $n } parts of the snapshots cannot be had from the disks any more
+  }
+find-pool-lost-do = Connect the disks that are missing and verify what is stored: the verification says which snapshots are concerned.
+find-pool-waits = Some data have less protection than promised
+find-pool-waits-do = Disks or room are missing. Connect those that are missing or add one; it goes on by itself.
+action-add-disks = Add disks
+action-add = Add to the pool
+action-replace = Replace
+action-retire = Retire
+action-remove = Remove from the pool
+action-keep = Let it stay
+action-progress = See the progress
+risk-now = { $n ->
+    [0] If another disk fails now, data are lost
+    [one] { $n } more disk may fail now without losing data
+   *[other] { $n } more disks may fail now without losing data
+  }
+risk-until-rebuilt = This is so until its data are rebuilt on another disk.
+risk-until-moved = While its data are moved to another disk it still protects: do not pull it until you are told.
+risk-time = It will take about { $time }.
+replace-title = Replace disk { $disk }
+replace-lead = A new disk takes its place. Backups and restores go on meanwhile.
+replace-by = Which disk replaces it?
+replace-button = Erase the new disk and replace
+in-slot = bay { $slot }
+new-disk-confirm = Serial number of the new disk
+new-disk-confirm-hint = All it holds is erased. To confirm, type its serial number.
+new-disk-choose = Choose a disk.
+new-disk-none = There is no disk to use. Connect one: it will appear here by itself.
+retire-title = Retire disk { $disk }
+retire-lead = Its data are moved to the other disks; then you may pull it. The protection stays the same.
+retire-button = Retire
+leave-title = Remove disk { $disk } from the pool
+remove-spare-lead = It is a spare and holds nothing.
+remove-missing-lead = The pool stops waiting for it. This is possible only when the other disks have all that it held.
+remove-done = The disk is of the pool no more
+remove-button = Remove
+keep-done = The disk stays in the pool
+leaving-title = Disk { $disk } leaves
+replacing-title = Disk { $old }: { $new } replaces it
+leaving-lead = You may close this page: the work goes on by itself, also after a power cut.
+leaving-steps = Steps
+step-marked = The disk is marked to leave
+step-ready = Disk { $disk } is ready
+step-move = Move the data
+step-move-soon = Begins in a moment.
+step-pull = Pull the disk
+pull-slot = You may pull disk { $disk } in bay { $slot }.
+pull-now = You may pull disk { $disk }.
+add-disks-title = Add disks
+add-disks-lead = The pool grows, and the data are spread over all disks.
+add-disks-button = Erase the chosen disks and add them
+new-pool-patience-add = Preparing the disks may take some minutes.
+choose-none-add = You chose no disk
+add-disks-done = The disks were added
+add-disks-done-what = The data are spread in the background.
+care-title = Looking after the disks
+care-lead = The box reads everything it stores again and again, the oldest first, and heals what it finds damaged.
+care-since = Everything was verified or written after:
+care-days = Read everything every (days)
+care-scrub = Speed of reading (MiB/s)
+care-settle = Speed of moving data (MiB/s)
+care-zero = 0: no limit.
+care-save = Save
+care-now = Read everything now
+care-saved = Saved
+care-wrong = The values are not valid
+care-wrong-do = Days are 1 to 365, and speeds are whole numbers up to 10,240.
+damage-title = Damage found in the last month
+damage-object = Part
+damage-healed = Healed
+damage-lost = Lost
+damage-open = To be healed

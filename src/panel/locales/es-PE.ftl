@@ -65,7 +65,6 @@ col-origin = Origen
 col-last-backup = Último respaldo
 col-state = Estado
 col-size = Tamaño
-col-free = Libre
 col-disk = Disco
 col-serial = N.º de serie
 col-smart = Salud (SMART)
@@ -178,8 +177,6 @@ find-pool-failed = No se puede abrir el almacén
 find-pool-failed-do = No se puede respaldar ni restaurar. Revise que todos los discos estén conectados y use «Buscar discos».
 find-pool-full = El almacén está casi lleno: quedan { $free } de { $total }
 find-pool-full-do = Cuando se llene, los respaldos fallarán. Prevea discos más grandes antes de que ocurra.
-find-disk-failing = El disco { $name } ({ $serial }) avisa que está por fallar
-find-disk-failing-do = Reemplácelo pronto, antes de que falle.
 find-sources-none = No hay fuentes registradas
 find-sources-none-do = Nada se está respaldando.
 find-source-never = «{ $source }» nunca se respaldó
@@ -245,11 +242,6 @@ may-fail = { $n ->
     [one] Puede fallar { $n } disco
    *[other] Pueden fallar { $n } discos a la vez
   }
-members-title = Discos del almacén
-member-online = En uso
-member-spare = De reserva
-member-retiring = Por retirar
-member-missing = No se encuentra
 rescan-done = Se buscaron los discos
 rescan-result = Estado del almacén: { $state }.
 verify-title = Verificar lo guardado
@@ -591,7 +583,6 @@ error-500 = Ocurrió una falla en el equipo
 error-500-do = Sus copias no se vieron afectadas. Vuelva a intentar; si se repite, avise a quien administra el equipo.
 error-csrf = El formulario venció
 error-csrf-do = Se abrió en otra sesión o hace mucho tiempo. Vuelva a la página anterior, cárguela de nuevo y repita; no se hizo ningún cambio.
-contents-ours = En este almacén
 error-missing-form = Revise el nombre y la ruta, y vuelva a intentar.
 fail-source = No se pudo agregar la fuente
 fail-key = No se pudo consultar la llave del servidor
@@ -602,3 +593,197 @@ fail-backup = No se pudo respaldar
 fail-restored = No se pudo restaurar todo
 fail-replicate = No se completó la réplica
 fail-verify = La verificación no terminó bien
+
+## Cómo está cada disco
+disk-healthy = Sano
+disk-worn = Desgastado
+disk-failing = Falla
+disk-missing = No está
+disk-foreign = Ajeno
+disk-new = Nuevo
+disk-retired = Retirado
+place-member = En uso
+place-spare = De reserva
+place-retiring = Por retirar
+place-retired = Fuera del almacén
+place-other-pool = De otro almacén
+why-well = No se conoce ningún problema.
+why-well-unknown = Funciona, pero no informa sobre su salud (no tiene SMART).
+why-asleep = Está en reposo y no se lo despierta para preguntarle.
+why-away = Es del almacén, pero no está en el equipo.
+why-emptied = El disco está, pero lo que el almacén guardaba en él ya no.
+why-given-up = Dejó de responder y el sistema ya no lo usa.
+why-no-answer = Está conectado, pero el almacén no puede usarlo.
+why-read-only = No acepta escrituras.
+why-pool-errors = El almacén encontró daños en lo que este disco guarda.
+why-retiring = Sus datos se están pasando a los otros discos.
+why-retired = Ya no guarda nada del almacén.
+why-other-pool = Es parte de otro almacén.
+why-other-data = Contiene otros datos.
+why-blank = Está vacío y se puede usar.
+why-prepared = Está preparado y se puede usar.
+why-smart-failing = El propio disco avisa que está por fallar.
+why-test-failed = Su autoprueba encontró una falla.
+why-uncorrectable = { $n ->
+    [one] Hay { $n } sector que no se puede leer.
+   *[other] Hay { $n } sectores que no se pueden leer.
+  }
+why-pending = { $n ->
+    [one] Hay { $n } sector que no se pudo leer y espera ser reemplazado.
+   *[other] Hay { $n } sectores que no se pudieron leer y esperan ser reemplazados.
+  }
+why-media-errors = { $n ->
+    [one] Tuvo { $n } error que no pudo corregir.
+   *[other] Tuvo { $n } errores que no pudo corregir.
+  }
+why-reallocated = { $n ->
+    [one] Ya reemplazó { $n } sector dañado.
+   *[other] Ya reemplazó { $n } sectores dañados.
+  }
+why-wear = Gastó el { $n } % de su vida prevista.
+why-hot = Está a { $n } °C: demasiado caliente.
+do-away = Revise que esté bien colocado; si se dañó, reemplácelo.
+do-reseat = Sáquelo y vuelva a colocarlo; si no mejora, reemplácelo.
+do-replace = Reemplácelo cuanto antes.
+do-replace-soon = Todavía sirve; tenga listo un reemplazo.
+do-hot = Revise los ventiladores y que nada tape la entrada de aire.
+do-retiring = No lo saque todavía.
+do-retired = Ya puede sacarlo.
+do-foreign = Si no necesita lo que contiene, puede usarlo: se borrará.
+do-other-pool = Sáquelo si no corresponde a este equipo.
+do-new = Puede agregarlo al almacén.
+col-slot = Bahía
+col-temperature = Temperatura
+col-replaced = Reemplazados
+col-pending = Por reemplazar
+col-errors = Errores
+col-which = ¿Cuál es?
+identify = Identificar
+identify-begun = El disco { $disk } se muestra durante un minuto
+identify-light = La luz de su bahía está encendida.
+identify-activity = Su luz de actividad parpadea de manera pareja.
+disk-title = Disco { $disk }
+disk-which = Qué disco es
+disk-name = Nombre en el sistema
+disk-kind = Tipo
+disk-place = Uso
+disk-seen = Visto por última vez
+disk-says = Lo que el disco informa
+disk-history = Historia
+alarm-since = Desde
+smart-on = Encendido
+smart-reallocated = Sectores reemplazados
+smart-pending = Sectores por reemplazar
+smart-uncorrectable = Sectores ilegibles
+smart-media = Errores sin corregir
+smart-wear = Desgaste
+test-last = Última autoprueba
+test-running = En curso: falta el { $n } %
+test-passed = Sin fallas
+test-failed = Encontró una falla
+test-aborted = Interrumpida
+test-was-long = larga
+test-was-short = corta
+test-at = a las { $n } h de uso
+test-short = Autoprueba corta
+test-long = Autoprueba larga
+test-lead = La corta tarda unos minutos y se hace sola cada semana; la larga lee todo el disco, tarda horas y se hace sola cada 90 días.
+test-begun = La autoprueba comenzó
+test-begun-what = El resultado aparecerá en esta página cuando termine.
+find-disk = Disco { $serial }
+find-disk-slot = Disco { $serial } (bahía { $slot })
+see-disk = Ver el disco
+
+## Discos que entran y salen
+job-settle = Ordenar los discos del almacén
+job-scrub = Releer los discos
+fail-settle = No se terminó de ordenar los discos
+fail-scrub = No se terminó de releer los discos
+fail-replace = No se pudo reemplazar el disco
+fail-add-disks = No se pudieron agregar los discos
+outcome-settle = Lo que se ordenó
+outcome-scrub = Lo que se leyó
+figure-rebuilt = Partes reconstruidas
+figure-moved = Partes movidas
+figure-waiting = En espera
+settle-gone = El disco { $disk } ya no guarda nada y salió del almacén.
+find-pool-healed = { $n ->
+    [one] Se encontró y reparó { $n } daño en el último mes
+   *[other] Se encontraron y repararon { $n } daños en el último mes
+  }
+find-pool-healed-do = No se perdió nada. Si se repite en un mismo disco, reemplácelo.
+find-pool-lost = { $n ->
+    [one] Hay { $n } parte de las copias que los discos ya no pueden dar
+   *[other] Hay { $n } partes de las copias que los discos ya no pueden dar
+  }
+find-pool-lost-do = Conecte los discos que falten y verifique lo guardado: la verificación dice qué copias afecta.
+find-pool-waits = Hay datos con menos protección de la prometida
+find-pool-waits-do = Faltan discos o espacio. Conecte los que falten o agregue uno; después continúa solo.
+action-add-disks = Agregar discos
+action-add = Agregar al almacén
+action-replace = Reemplazar
+action-retire = Retirar
+action-remove = Quitar del almacén
+action-keep = Que se quede
+action-progress = Ver el avance
+risk-now = { $n ->
+    [0] Si ahora falla otro disco, se pierden datos
+    [one] Ahora puede fallar { $n } disco más sin perder datos
+   *[other] Ahora pueden fallar { $n } discos más sin perder datos
+  }
+risk-until-rebuilt = Esto es así hasta que sus datos se reconstruyan en otro disco.
+risk-until-moved = Mientras sus datos se pasan a otro disco sigue protegiendo: no lo saque hasta que se indique.
+risk-time = Tardará cerca de { $time }.
+replace-title = Reemplazar el disco { $disk }
+replace-lead = Un disco nuevo toma su lugar. Los respaldos y las restauraciones siguen mientras tanto.
+replace-by = ¿Qué disco lo reemplaza?
+replace-button = Borrar el disco nuevo y reemplazar
+in-slot = bahía { $slot }
+new-disk-confirm = Número de serie del disco nuevo
+new-disk-confirm-hint = Todo lo que contenga se borra. Para confirmarlo, escriba su número de serie.
+new-disk-choose = Elija un disco.
+new-disk-none = No hay ningún disco que se pueda usar. Conecte uno: aparecerá aquí solo.
+retire-title = Retirar el disco { $disk }
+retire-lead = Sus datos se pasan a los otros discos; después puede sacarlo. La protección no cambia.
+retire-button = Retirar
+leave-title = Quitar el disco { $disk } del almacén
+remove-spare-lead = Es de reserva y no guarda nada.
+remove-missing-lead = El almacén deja de esperarlo. Solo es posible cuando los otros discos ya tienen todo lo que guardaba.
+remove-done = El disco ya no es del almacén
+remove-button = Quitar
+keep-done = El disco se queda en el almacén
+leaving-title = Salida del disco { $disk }
+replacing-title = Disco { $old }: lo reemplaza { $new }
+leaving-lead = Puede cerrar esta página: el trabajo sigue solo, también después de un corte de luz.
+leaving-steps = Pasos
+step-marked = El disco está marcado para salir
+step-ready = El disco { $disk } está listo
+step-move = Pasar los datos
+step-move-soon = Comienza en unos momentos.
+step-pull = Sacar el disco
+pull-slot = Ya puede sacar el disco { $disk } de la bahía { $slot }.
+pull-now = Ya puede sacar el disco { $disk }.
+add-disks-title = Agregar discos
+add-disks-lead = El almacén crece y los datos se reparten entre todos los discos.
+add-disks-button = Borrar los discos elegidos y agregarlos
+new-pool-patience-add = Preparar los discos puede tardar unos minutos.
+choose-none-add = No eligió ningún disco
+add-disks-done = Los discos se agregaron
+add-disks-done-what = Los datos se reparten en segundo plano.
+care-title = Cuidado de los discos
+care-lead = El equipo lee todo lo guardado una y otra vez, lo más antiguo primero, y repara lo que encuentra dañado.
+care-since = Todo fue verificado o escrito después de:
+care-days = Leer todo cada (días)
+care-scrub = Velocidad de lectura (MiB/s)
+care-settle = Velocidad para mover datos (MiB/s)
+care-zero = 0: sin límite.
+care-save = Guardar
+care-now = Releer todo ahora
+care-saved = Se guardó
+care-wrong = Los valores no son válidos
+care-wrong-do = Los días van de 1 a 365 y las velocidades son números enteros hasta 10 240.
+damage-title = Daños encontrados en el último mes
+damage-object = Parte
+damage-healed = Reparado
+damage-lost = Perdido
+damage-open = Por reparar

@@ -8,21 +8,32 @@ use super::icons::{self, icon};
 use super::layout::{self, Head, Section};
 use super::parts::{self, Level};
 use super::visit::{Fields, Posted, Visit};
-use super::{format, links};
+use super::{care, disk, disk_words, format, links};
 use crate::devices::{Contents, Disk};
 use crate::panel::texts::Language;
-use crate::pool::{MemberState, MemberStatus, PoolState};
-use crate::service::PoolView;
+use crate::pool::PoolState;
+use crate::service::{DiskView, PoolView};
 
 /// Disks and pool.
 pub async fn show(visit: Visit) -> Result<Response, Fault> {
     let l = visit.l;
-    let (pool, disks) = visit.ask(|s| Ok((s.pool(), s.disks()))).await?;
+    let (pool, disks, looked_after, damage, since) = visit
+        .ask(|s| {
+            Ok((
+                s.pool(),
+                s.disk_views(),
+                s.pool_care()?,
+                s.pool_damage(),
+                s.verified_since(),
+            ))
+        })
+        .await?;
     let title = l.t("nav-disks");
     let words = visit.desk.words(&visit.session.user).is_some();
     let body = html! {
         (layout::heading(&title, &l.t("disks-lead"), html! {
             @if pool.is_some() {
+                a.button href=(links::ADD_DISKS) { (icon(icons::ADD)) (l.t("action-add-disks")) }
                 a.button.plain href=(links::KEYS) { (icon(icons::KEY)) (l.t("keys-title")) }
                 (parts::post_button(visit.csrf(), links::RESCAN, "plain", icons::RUN, &l.t("disks-rescan")))
             }
@@ -30,13 +41,19 @@ pub async fn show(visit: Visit) -> Result<Response, Fault> {
         @if words { (words_waiting(l)) }
         @if let Some(pool) = &pool {
             (pool_card(l, pool, false))
-            (members(l, pool))
-            (verify_card(&visit))
         }
         @match &disks {
             Err(e) => (errors::trouble(l, None, e.kind(), &e.to_string())),
-            Ok(disks) if pool.is_some() => (table(l, disks, pool.as_ref())),
-            Ok(disks) => (choose(l, disks, &Fields::default(), None)),
+            Ok(disks) if pool.is_some() => (table(&visit, disks)),
+            Ok(disks) => {
+                @let disks: Vec<Disk> = disks.iter().map(|view| view.disk.clone()).collect();
+                (choose(l, &disks, &Fields::default(), None))
+            }
+        }
+        @if pool.is_some() {
+            (care::damage(l, &damage))
+            (care::card(&visit, &looked_after, since))
+            (verify_card(&visit))
         }
     };
     Ok(visit.page(Head::new(Section::Disks, &title), body))
@@ -143,41 +160,6 @@ pub(super) fn protection(l: Language, parity: u64) -> Markup {
     html! { (l.f("may-fail", [("n", parity.into())])) }
 }
 
-fn members(l: Language, pool: &PoolView) -> Markup {
-    html! {
-        section.card aria-labelledby="members" {
-            h2 #members { (l.t("members-title")) }
-            table.table {
-                thead { tr {
-                    th scope="col" { (l.t("col-disk")) }
-                    th scope="col" { (l.t("col-state")) }
-                    th.number scope="col" { (l.t("col-size")) }
-                    th.number scope="col" { (l.t("col-free")) }
-                } }
-                tbody { @for member in &pool.status.members { (member_row(l, member)) } }
-            }
-        }
-    }
-}
-
-fn member_row(l: Language, member: &MemberStatus) -> Markup {
-    let (level, word) = match member.state {
-        MemberState::Online => (Level::Good, l.t("member-online")),
-        MemberState::Spare => (Level::Info, l.t("member-spare")),
-        MemberState::Retiring => (Level::Info, l.t("member-retiring")),
-        MemberState::Missing => (Level::Bad, l.t("member-missing")),
-    };
-    let known = member.state != MemberState::Missing;
-    html! {
-        tr {
-            th scope="row" { span.mono { (member.label) } }
-            td data-label=(l.t("col-state")) { (parts::badge(level, &word)) }
-            td.number data-label=(l.t("col-size")) { @if known { (format::size(l, member.total)) } @else { "–" } }
-            td.number data-label=(l.t("col-free")) { @if known { (format::size(l, member.free)) } @else { "–" } }
-        }
-    }
-}
-
 fn verify_card(visit: &Visit) -> Markup {
     let l = visit.l;
     html! {
@@ -197,17 +179,53 @@ fn verify_card(visit: &Visit) -> Markup {
     }
 }
 
-fn table(l: Language, disks: &[Disk], pool: Option<&PoolView>) -> Markup {
-    let members = pool.map_or(&[][..], |p| &p.status.members);
+fn table(visit: &Visit, disks: &[DiskView]) -> Markup {
+    let l = visit.l;
     html! {
         section.card aria-labelledby="disks" {
             h2 #disks { (l.t("disks-title")) }
             @if disks.is_empty() { (parts::empty(&l.t("disks-none"), html! {})) }
             @else {
                 table.table {
-                    thead { tr { (head(l)) } }
-                    tbody { @for disk in disks { tr { (cells(l, disk, members)) } } }
+                    thead { tr {
+                        th scope="col" { (l.t("col-disk")) }
+                        th scope="col" { (l.t("col-slot")) }
+                        th scope="col" { (l.t("col-state")) }
+                        th.number scope="col" { (l.t("col-size")) }
+                        th.number scope="col" { (l.t("col-temperature")) }
+                        th scope="col" { (l.t("col-which")) }
+                    } }
+                    tbody { @for view in disks { (row(visit, view)) } }
                 }
+            }
+        }
+    }
+}
+
+fn row(visit: &Visit, view: &DiskView) -> Markup {
+    let (l, shown) = (visit.l, &view.disk);
+    let (level, word) = disk_words::state(l, view.state);
+    let (why, todo) = disk_words::reason(l, view);
+    html! {
+        tr {
+            th scope="row" {
+                a.mono href=(links::disk(&view.called)) { (view.called) }
+                small.soft {
+                    @if !shown.model.is_empty() { (shown.model) " · " }
+                    (disk_words::place(l, view.place))
+                }
+            }
+            td data-label=(l.t("col-slot")) { (shown.slot.as_deref().unwrap_or("–")) }
+            td data-label=(l.t("col-state")) {
+                div {
+                    (parts::badge(level, &word))
+                    small.soft { (why) " " @if let Some(todo) = todo { (todo) } }
+                }
+            }
+            td.number data-label=(l.t("col-size")) { (format::size(l, shown.size)) }
+            td.number data-label=(l.t("col-temperature")) { (disk::degrees(shown.smart.temperature)) }
+            td data-label=(l.t("col-which")) {
+                @if view.there { (disk::identify_button(visit, view, "plain slim")) } @else { "–" }
             }
         }
     }
@@ -223,8 +241,7 @@ fn head(l: Language) -> Markup {
     }
 }
 
-fn cells(l: Language, disk: &Disk, members: &[MemberStatus]) -> Markup {
-    let ours = members.iter().any(|m| m.label == called(disk));
+fn cells(l: Language, disk: &Disk) -> Markup {
     let kind = if disk.rotational {
         l.t("disk-rotational")
     } else {
@@ -244,7 +261,7 @@ fn cells(l: Language, disk: &Disk, members: &[MemberStatus]) -> Markup {
         td.number data-label=(l.t("col-size")) { (format::size(l, disk.size)) }
         td data-label=(l.t("col-smart")) { (smart(l, disk)) }
         td data-label=(l.t("col-contents")) {
-            @if ours { (l.t("contents-ours")) } @else { (contents(l, &disk.contents)) }
+            (contents(l, &disk.contents))
         }
     }
 }
@@ -324,7 +341,7 @@ pub(super) fn choose(
                     tbody {
                         @for (i, disk) in disks.iter().enumerate() {
                             tr {
-                                (cells(l, disk, &[]))
+                                (cells(l, disk))
                                 td data-label=(l.t("col-use")) { (role(l, i, disk, chosen)) }
                             }
                         }

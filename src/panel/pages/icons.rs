@@ -32,6 +32,10 @@ pub const STOP: Icon = Icon(r#"<circle cx="12" cy="12" r="9"/><path d="M9 9h6v6H
 /// The sun over a line: today.
 pub const TODAY: Icon =
     Icon(r#"<path d="M3 18h18M6.500 18a5.500 5.500 0 0 1 11 0M12 5v3m-7.500 1 2 2m13-2-2 2"/>"#);
+/// An eye: which one is it?
+pub const EYE: Icon = Icon(
+    r#"<path d="M2.500 12s3.500-6 9.500-6 9.500 6 9.500 6-3.500 6-9.500 6-9.500-6-9.500-6z"/><circle cx="12" cy="12" r="2.750"/>"#,
+);
 /// Stacked disks.
 pub const DISKS: Icon = Icon(
     r#"<rect x="4" y="4" width="16" height="7" rx="1"/><rect x="4" y="13" width="16" height="7" rx="1"/><path d="M8 7.500h4m-4 9h4m4-9h.5m-.5 9h.5"/>"#,

@@ -16,6 +16,7 @@ use super::{format, links, live};
 use crate::engine::{RestoreReport, Snapshot, VerifyReport, Warning};
 use crate::jobs::{Id, JobState, LogLine};
 use crate::panel::texts::{Key, Language};
+use crate::pool::{ScrubReport, SettleReport};
 use crate::provider::ReplicateReport;
 use crate::service::{JobKind, JobView};
 
@@ -32,6 +33,8 @@ pub(super) fn title(l: Language, job: &JobView) -> String {
         JobKind::Restore => l.f("job-restore", [("subject", subject())]),
         JobKind::Replicate => l.t("job-replicate"),
         JobKind::Verify => l.t("job-verify"),
+        JobKind::Settle => l.t("job-settle"),
+        JobKind::Scrub => l.t("job-scrub"),
     };
     text.into_owned()
 }
@@ -43,6 +46,8 @@ fn not_done(kind: JobKind) -> Key {
         JobKind::Restore => Key("fail-restored"),
         JobKind::Replicate => Key("fail-replicate"),
         JobKind::Verify => Key("fail-verify"),
+        JobKind::Settle => Key("fail-settle"),
+        JobKind::Scrub => Key("fail-scrub"),
     }
 }
 
@@ -289,6 +294,39 @@ fn outcome(l: Language, job: &JobView) -> Markup {
                 }
             }
         }
+        JobKind::Settle => {
+            let report: SettleReport = read(result).unwrap_or_default();
+            html! {
+                section.card aria-labelledby="outcome" {
+                    h2 #outcome { (l.t("outcome-settle")) }
+                    dl.figures {
+                        (figure(&l.t("figure-objects"), count(report.objects)))
+                        (figure(&l.t("figure-bytes"), size(report.bytes)))
+                        (figure(&l.t("figure-rebuilt"), count(report.rebuilt)))
+                        (figure(&l.t("figure-moved"), count(report.moved)))
+                        @if report.waiting > 0 { (figure(&l.t("figure-waiting"), count(report.waiting))) }
+                    }
+                    @for label in &report.gone { p { (l.f("settle-gone", [("disk", label.into())])) } }
+                    @if let Some(why) = &report.why { (errors::detail(l, why)) }
+                    (lost(l, &report.lost))
+                }
+            }
+        }
+        JobKind::Scrub => {
+            let report: ScrubReport = read(result).unwrap_or_default();
+            html! {
+                section.card aria-labelledby="outcome" {
+                    h2 #outcome { (l.t("outcome-scrub")) }
+                    dl.figures {
+                        (figure(&l.t("figure-objects"), count(report.objects)))
+                        (figure(&l.t("figure-read"), size(report.bytes)))
+                        (figure(&l.t("figure-damaged"), count(report.damaged)))
+                        (figure(&l.t("figure-repaired"), count(report.healed)))
+                    }
+                    (lost(l, &report.lost))
+                }
+            }
+        }
         JobKind::Verify => {
             let report: VerifyReport = read(result).unwrap_or_default();
             html! {
@@ -308,6 +346,18 @@ fn outcome(l: Language, job: &JobView) -> Markup {
                     }
                 }
             }
+        }
+    }
+}
+
+/// Objects of which too little is left.
+fn lost(l: Language, names: &[String]) -> Markup {
+    html! {
+        @if !names.is_empty() {
+            (parts::notice(Level::Bad, &l.f("find-pool-lost", [("n", names.len().into())]), html! {
+                p { (l.t("find-pool-lost-do")) }
+                ul.mono { @for name in names.iter().take(20) { li { (name) } } }
+            }))
         }
     }
 }

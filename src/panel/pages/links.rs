@@ -20,6 +20,20 @@ pub const DISKS: &str = "/disks";
 pub const NEW_POOL: &str = "/disks/pool";
 /// Looks for disks again (post only).
 pub const RESCAN: &str = "/disks/rescan";
+/// Disks that join the pool.
+pub const ADD_DISKS: &str = "/disks/add";
+/// A disk takes the place of another.
+pub const REPLACE: &str = "/disks/replace";
+/// A disk leaves the pool.
+pub const RETIRE: &str = "/disks/retire";
+/// A disk stays after all (post only).
+pub const KEEP: &str = "/disks/keep";
+/// How far a disk that leaves is.
+pub const LEAVING: &str = "/disks/leaving";
+/// How the pool is looked after (post only).
+pub const CARE: &str = "/disks/care";
+/// Reads everything (post only).
+pub const SCRUB: &str = "/disks/scrub";
 /// The recovery words, until they are confirmed.
 pub const WORDS: &str = "/disks/words";
 /// What opens the pool.
@@ -72,6 +86,42 @@ pub fn run(name: &str) -> String {
 /// Asks before a source is forgotten, and does it.
 pub fn remove_source(name: &str) -> String {
     format!("{}/remove", source(name))
+}
+
+/// A disk's page.
+pub fn disk(called: &str) -> String {
+    format!("{DISKS}/disk/{}", encode(called))
+}
+
+/// Which disk takes the place of this one.
+pub fn replace(old: &str) -> String {
+    format!("{REPLACE}?old={}", encode(old))
+}
+
+/// Asks before a disk leaves.
+pub fn retire(old: &str) -> String {
+    format!("{RETIRE}?old={}", encode(old))
+}
+
+/// How far a disk that leaves, for another, is.
+pub fn leaving(old: &str, new: Option<&str>) -> String {
+    let new = new.map_or_else(String::new, |new| format!("&new={}", encode(new)));
+    format!("{LEAVING}?old={}{new}", encode(old))
+}
+
+/// Lets a disk show itself (post only).
+pub fn identify(called: &str) -> String {
+    format!("{}/identify", disk(called))
+}
+
+/// Lets a disk test itself shortly (post only).
+pub fn short_test(called: &str) -> String {
+    format!("{}/short-test", disk(called))
+}
+
+/// Lets a disk test all of itself (post only).
+pub fn long_test(called: &str) -> String {
+    format!("{}/long-test", disk(called))
 }
 
 /// A job's page.

@@ -142,7 +142,9 @@ pub(super) fn full(l: Language, job: &JobView, speed: Option<u64>) -> Markup {
 fn things(kind: JobKind) -> Key {
     match kind {
         JobKind::Backup | JobKind::Restore => Key("figure-files"),
-        JobKind::Replicate | JobKind::Verify => Key("figure-objects"),
+        JobKind::Replicate | JobKind::Verify | JobKind::Settle | JobKind::Scrub => {
+            Key("figure-objects")
+        }
     }
 }
 

@@ -7,7 +7,10 @@
 //! Content-Security-Policy holds.
 
 mod assets;
+mod care;
 mod claim;
+mod disk;
+mod disk_words;
 mod disks;
 mod errors;
 mod find;
@@ -19,6 +22,7 @@ mod layout;
 mod links;
 mod live;
 mod login;
+mod members;
 mod new_pool;
 mod new_source;
 mod parts;
@@ -48,6 +52,23 @@ pub fn router() -> Router<AppState> {
         .route(links::LOGOUT, post(login::logout))
         .route("/language/{tag}", get(login::language))
         .route(links::DISKS, get(disks::show))
+        .route("/disks/disk/{serial}", get(disk::show))
+        .route("/disks/disk/{serial}/identify", post(disk::identify))
+        .route("/disks/disk/{serial}/short-test", post(disk::short_test))
+        .route("/disks/disk/{serial}/long-test", post(disk::long_test))
+        .route(links::ADD_DISKS, get(members::add).post(members::add_now))
+        .route(
+            links::REPLACE,
+            get(members::replace).post(members::replace_now),
+        )
+        .route(
+            links::RETIRE,
+            get(members::retire).post(members::retire_now),
+        )
+        .route(links::KEEP, post(members::keep))
+        .route(links::LEAVING, get(members::leaving))
+        .route(links::CARE, post(care::save))
+        .route(links::SCRUB, post(care::scrub))
         .route(links::RESCAN, post(disks::rescan))
         .route(links::VERIFY, post(disks::verify))
         .route(links::NEW_POOL, get(new_pool::show).post(new_pool::create))

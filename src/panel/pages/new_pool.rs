@@ -360,6 +360,9 @@ mod tests {
             size,
             rotational: true,
             transport: "sata".to_owned(),
+            slot: None,
+            read_only: false,
+            given_up: None,
             smart: Smart::default(),
             contents,
         }

@@ -10,9 +10,9 @@ use super::icons::{self, icon};
 use super::layout::{self, Head, Section};
 use super::parts::{self, Level};
 use super::visit::Visit;
-use super::{disks, format, jobs, links, live};
+use super::{disk_words, disks, format, jobs, links, live};
 use crate::panel::texts::Language;
-use crate::service::{Finding, FindingCode, Overview, Severity, SourceView};
+use crate::service::{Finding, FindingCode, Overview, Reason, Severity, SourceView};
 
 /// The first page.
 pub async fn show(visit: Visit) -> Result<Response, Fault> {
@@ -54,6 +54,7 @@ fn new_box(view: &Overview) -> bool {
             !matches!(
                 f.code,
                 FindingCode::PoolNone
+                    | FindingCode::DiskNew
                     | FindingCode::SourcesNone
                     | FindingCode::SourceNever
                     | FindingCode::ProviderNone
@@ -232,17 +233,46 @@ fn wording(l: Language, finding: &Finding) -> Said<'_> {
             ),
             None,
         ),
-        FindingCode::DiskFailing => (
+        FindingCode::PoolHealed => (
             said(
-                l.f(
-                    "find-disk-failing",
-                    [("name", p("name").into()), ("serial", p("serial").into())],
-                ),
-                l.t("find-disk-failing-do"),
+                l.f("find-pool-healed", [("n", number("count").into())]),
+                l.t("find-pool-healed-do"),
                 to(links::DISKS, l.t("see-disks")),
             ),
             None,
         ),
+        FindingCode::PoolLost => (
+            said(
+                l.f("find-pool-lost", [("n", number("count").into())]),
+                l.t("find-pool-lost-do"),
+                to(links::DISKS, l.t("see-disks")),
+            ),
+            None,
+        ),
+        FindingCode::PoolWaits => with_detail(
+            said(l.t("find-pool-waits"), l.t("find-pool-waits-do"), to_job()),
+            "message",
+        ),
+        FindingCode::DiskFailing | FindingCode::DiskWorn | FindingCode::DiskNew => {
+            let reason = Reason::parse(p("reason")).unwrap_or(Reason::WellUnknown);
+            let disk = match p("slot") {
+                "" => l.f("find-disk", [("serial", p("serial").into())]),
+                slot => l.f(
+                    "find-disk-slot",
+                    [("serial", p("serial").into()), ("slot", slot.into())],
+                ),
+            };
+            let why = disk_words::why(l, reason, number("value"));
+            let todo = disk_words::what_to_do(l, reason).unwrap_or_default();
+            (
+                said(
+                    format!("{disk} · {why}").into(),
+                    todo.into(),
+                    to(&links::disk(p("serial")), l.t("see-disk")),
+                ),
+                None,
+            )
+        }
         FindingCode::SourcesNone => (
             said(
                 l.t("find-sources-none"),

@@ -134,6 +134,9 @@ mod tests {
             size: 1 << 30,
             rotational: false,
             transport: "virtio".into(),
+            slot: None,
+            read_only: false,
+            given_up: None,
             smart: Smart::default(),
             contents,
         }

@@ -42,8 +42,19 @@ pub enum FindingCode {
     PoolFailed,
     /// `free`, `total`: bytes; less than 10 % is free.
     PoolNearlyFull,
-    /// `serial`, `name`: SMART says the disk is failing.
+    /// `count`: damage found in the last month and healed.
+    PoolHealed,
+    /// `count`: objects of which too little is left on the disks.
+    PoolLost,
+    /// `job`, `count`, `message`: data that are not as safe as they should be,
+    /// because disks are missing or full.
+    PoolWaits,
+    /// `serial`, `slot`, `reason`, `value`: the disk fails, or soon will.
     DiskFailing,
+    /// The same: the disk works, but warns. One for each thing it warns of.
+    DiskWorn,
+    /// `serial`, `slot`: a disk that can be taken into the pool.
+    DiskNew,
     /// No source is registered. No parameters.
     SourcesNone,
     /// `source`: never backed up.
@@ -76,7 +87,12 @@ impl FindingCode {
             Self::PoolDegraded => "pool-degraded",
             Self::PoolFailed => "pool-failed",
             Self::PoolNearlyFull => "pool-nearly-full",
+            Self::PoolHealed => "pool-healed",
+            Self::PoolLost => "pool-lost",
+            Self::PoolWaits => "pool-waits",
             Self::DiskFailing => "disk-failing",
+            Self::DiskWorn => "disk-worn",
+            Self::DiskNew => "disk-new",
             Self::SourcesNone => "sources-none",
             Self::SourceNever => "source-never",
             Self::SourceOld => "source-old",
