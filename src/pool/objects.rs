@@ -90,6 +90,11 @@ impl Pool {
     /// Calls `look` for every object of which anything is on a member that is
     /// there; the header first, then shelf by shelf.
     pub(super) fn each_object(&self, look: &mut dyn FnMut(&Object) -> Result<()>) -> Result<()> {
+        self.each_batch(&mut |objects| objects.iter().try_for_each(&mut *look))
+    }
+
+    /// The same, some shelves together.
+    pub(super) fn each_batch(&self, look: &mut dyn FnMut(&[Object]) -> Result<()>) -> Result<()> {
         for name in [Name::Header, Name::Manifest] {
             let mut slots = Vec::new();
             for member in self.online() {
@@ -100,7 +105,7 @@ impl Pool {
                 }
             }
             if !slots.is_empty() {
-                look(&self.object(name, 0, vec![(None, slots)]))?;
+                look(&[self.object(name, 0, vec![(None, slots)])])?;
             }
         }
         for class in [Class::Segments, Class::Snapshots] {
@@ -113,9 +118,7 @@ impl Pool {
             }
             let shelves: Vec<u16> = shelves.into_iter().collect();
             for some in shelves.chunks(TOGETHER) {
-                for object in self.objects_on(class, some)? {
-                    look(&object)?;
-                }
+                look(&self.objects_on(class, some)?)?;
             }
         }
         Ok(())

@@ -49,6 +49,11 @@ impl<'a> Pace<'a> {
         self.progress
     }
 
+    /// There is a limit.
+    pub(super) fn bounded(&self) -> bool {
+        self.rate.load(Ordering::Relaxed) > 0
+    }
+
     /// Waits until the next object may be dealt with. No lock is held
     /// meanwhile, so a slow rate makes nobody wait but the work itself.
     pub(super) fn wait(&self) -> Result<()> {

@@ -9,14 +9,19 @@
 //! and all, before old ones go.
 
 use std::collections::HashMap;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Mutex, PoisonError};
 
 use super::arrange::Arranged;
 use super::objects::Object;
+use super::state::lock;
 use super::{Pace, Pool, Redundancy};
 use crate::engine::{Error, Kind, Result};
 
 /// Rounds of going through everything; more only while members come and go.
 const ROUNDS: usize = 4;
+/// Objects dealt with at the same time.
+const WORKERS: usize = 3;
 /// How much fuller, in parts of a hundred, a member must be than another
 /// before shards move for balance.
 const UNEVEN: u128 = 110;
@@ -198,20 +203,18 @@ impl Pool {
             let (count, bytes) = (all.values()).fold((0, 0), |a, b| (a.0 + b.0, a.1 + b.1));
             pace.expect(count, bytes);
             let before = report.objects;
+            let members = Mutex::new(members);
             let mut kinds: Vec<Work> = all.into_keys().collect();
             kinds.sort_unstable();
             for kind in kinds {
                 progress.check()?;
-                self.each_object(&mut |object| {
-                    match self.work_on(object, &members) {
-                        Some(work) if work == kind => {}
-                        _ => return Ok(()),
-                    }
-                    pace.wait()?;
-                    progress.at(&object.name.to_string());
-                    let cost = self.settle_one(object, &mut members, report)?;
-                    pace.done(object.len, cost);
-                    Ok(())
+                self.each_batch(&mut |objects| {
+                    let todo: Vec<&Object> = {
+                        let members = lock(&members);
+                        let fits = |o: &&Object| self.work_on(o, &members) == Some(kind);
+                        objects.iter().filter(fits).collect()
+                    };
+                    self.settle_some(&todo, pace, &members, report)
                 })?;
             }
             if report.objects == before {
@@ -232,30 +235,84 @@ impl Pool {
         }
     }
 
+    /// Several objects at once, unless the rate is bounded: so the members have
+    /// something to do while another object waits for being durable.
+    fn settle_some(
+        &self,
+        todo: &[&Object],
+        pace: &Pace<'_>,
+        members: &Mutex<Members>,
+        report: &mut SettleReport,
+    ) -> Result<()> {
+        let workers = if pace.bounded() { 1 } else { WORKERS };
+        let next = AtomicUsize::new(0);
+        let done = Mutex::new(std::mem::take(report));
+        let work = || -> Result<()> {
+            while let Some(object) = todo.get(next.fetch_add(1, Ordering::Relaxed)) {
+                pace.wait()?;
+                pace.progress().at(&object.name.to_string());
+                let cost = self.settle_one(object, members, &done)?;
+                pace.done(object.len, cost);
+            }
+            Ok(())
+        };
+        let result = std::thread::scope(|scope| {
+            let others: Vec<_> = (1..workers.min(todo.len()))
+                .map(|_| scope.spawn(work))
+                .collect();
+            let mut result = work();
+            for other in others {
+                let ended = other.join();
+                result = result.and(ended.unwrap_or_else(|_| {
+                    Err(Error::new(
+                        Kind::Io,
+                        "a part of the work ended unexpectedly",
+                    ))
+                }));
+            }
+            result
+        });
+        *report = done.into_inner().unwrap_or_else(PoisonError::into_inner);
+        result
+    }
+
     /// One object; what keeps it from being put in order is noted, not an end.
+    /// Answers the bytes that count for the rate.
     fn settle_one(
         &self,
         object: &Object,
-        members: &mut Members,
-        report: &mut SettleReport,
+        members: &Mutex<Members>,
+        report: &Mutex<SettleReport>,
     ) -> Result<u64> {
-        let shift = self.shift(object, members);
-        match self.arrange(&object.name, shift, report) {
+        let shift = {
+            let mut members = lock(members);
+            let shift = self.shift(object, &members);
+            if let Some((from, to)) = shift {
+                members.moved(from, to, shard_bytes(object));
+            }
+            shift
+        };
+        let mut own = SettleReport::default();
+        let arranged = self.arrange(&object.name, shift, &mut own);
+        let mut report = lock(report);
+        report.rebuilt += own.rebuilt;
+        report.moved += own.moved;
+        report.reshaped += own.reshaped;
+        report.removed += own.removed;
+        match arranged {
             Ok(Arranged::Nothing) => Ok(0),
             Ok(Arranged::Done) => {
                 report.objects += 1;
                 report.bytes += object.len;
-                if let Some((from, to)) = shift {
-                    members.moved(from, to, shard_bytes(object));
-                    return Ok(shard_bytes(object));
-                }
-                Ok(object.len)
+                Ok(match shift {
+                    Some(_) => shard_bytes(object),
+                    None => object.len,
+                })
             }
             Ok(Arranged::Waits) => {
                 report.waiting += 1;
                 Ok(0)
             }
-            Err(e) if e.kind() == Kind::Cancelled => Err(e),
             Err(e) => {
                 tracing::warn!("{e}");
                 report.waiting += 1;

@@ -394,3 +394,23 @@ fn the_most_endangered_come_first() {
     // The one under way when it was stopped, and one more.
     assert!(later.count() <= 2);
 }
+
+#[test]
+fn a_pool_is_only_as_safe_as_its_oldest_objects() {
+    let lab = Lab::new("1+0", 3, 0);
+    let objects = fill(lab.pool(), 1, 6);
+    lab.pool().set_redundancy("1+2".parse().unwrap()).unwrap();
+    lab.pull(1);
+    // What was stored before has no second copy yet.
+    assert_eq!(lab.pool().status().state, PoolState::Failed);
+    assert_eq!(lab.pool().complete().unwrap_err().kind(), Kind::Missing);
+    lab.plug(1);
+    assert_eq!(lab.settle().waiting, 0);
+    lab.pull(1);
+    lab.pull(2);
+    assert_eq!(lab.pool().status().state, PoolState::Degraded);
+    lab.pool().complete().unwrap();
+    for (name, bytes) in &objects {
+        assert!(&lab.pool().get(name).unwrap() == bytes);
+    }
+}
