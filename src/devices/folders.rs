@@ -10,7 +10,7 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-use super::{Changes, Contents, Devices, Disk, Sign, Smart, smart};
+use super::{Change, Changes, Contents, Devices, Disk, Sign, Smart, smart};
 use crate::engine::{Error, Kind, Result};
 
 /// How often it is looked whether a folder came or went.
@@ -246,17 +246,17 @@ fn names(root: &Path) -> BTreeMap<std::ffi::OsString, u64> {
 }
 
 impl Changes for Bays {
-    fn wait(&mut self, at_most: Duration) -> Result<bool> {
+    fn wait(&mut self, at_most: Duration) -> Result<Option<Change>> {
         let until = Instant::now() + at_most;
         loop {
             let now = names(&self.root);
             if now != self.seen {
                 self.seen = now;
-                return Ok(true);
+                return Ok(Some(Change::Disk));
             }
             let left = until.saturating_duration_since(Instant::now());
             if left.is_zero() {
-                return Ok(false);
+                return Ok(None);
             }
             std::thread::sleep(left.min(LOOK));
         }

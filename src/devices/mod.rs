@@ -182,15 +182,23 @@ pub trait Devices: Send + Sync {
     fn changes(&self) -> Result<Box<dyn Changes>>;
 }
 
+/// What came, went or changed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Change {
+    /// A whole disk.
+    Disk,
+    /// A partition of one.
+    Partition,
+}
+
 /// Tells when to look at the disks again.
 pub trait Changes: Send {
-    /// Waits until a disk came, went or changed, at most so long; says whether
-    /// one did. Whatever happened since this began, or since the last call, is
+    /// Waits until something changed, at most so long; says what. Whatever happened since this began, or since the last call, is
     /// not missed.
     ///
     /// # Errors
     /// When changes cannot be told any more, only found by looking.
-    fn wait(&mut self, at_most: Duration) -> Result<bool>;
+    fn wait(&mut self, at_most: Duration) -> Result<Option<Change>>;
 }
 
 /// The disks of this machine, by way of the privileged helper at `socket`.

@@ -16,7 +16,7 @@ use nix::sys::socket::{
 };
 use nix::sys::time::{TimeVal, TimeValLike};
 
-use super::Changes;
+use super::{Change, Changes};
 use crate::engine::{Error, Result};
 
 /// The group on which the kernel speaks; udev's repetition is another.
@@ -40,24 +40,32 @@ pub(super) struct Event {
     pub action: Action,
     /// Kernel name, e.g. `sda1`.
     pub name: String,
+    /// A whole disk, not a partition.
+    pub whole: bool,
 }
 
 /// A message of the kernel: `add@/devices/…` and `KEY=value` lines, each ended
 /// by a zero byte. `None` for what is no change of a disk or of a partition.
+///
+/// What is only repeated on somebody's wish (`SYNTH_UUID`) is none either: udev
+/// wishes it whenever a program that might have written closes a disk, which
+/// asking for SMART does, so looking would never end.
 pub(super) fn parse(message: &[u8]) -> Option<Event> {
     let mut lines = message.split(|b| *b == 0);
     // udev's messages begin otherwise.
     let head = std::str::from_utf8(lines.next()?).ok()?;
     let (action, path) = head.split_once('@')?;
     let mut name = None;
-    let (mut block, mut kind) = (false, false);
+    let (mut block, mut kind) = (false, None);
     for line in lines {
         let Ok(line) = std::str::from_utf8(line) else {
             continue;
         };
         match line.split_once('=') {
             Some(("SUBSYSTEM", subsystem)) => block = subsystem == "block",
-            Some(("DEVTYPE", device)) => kind = matches!(device, "disk" | "partition"),
+            Some(("DEVTYPE", "disk")) => kind = Some(true),
+            Some(("DEVTYPE", "partition")) => kind = Some(false),
+            Some(("SYNTH_UUID", _)) => return None,
             Some(("DEVNAME", device)) => name = Some(device),
             _ => {}
         }
@@ -65,7 +73,8 @@ pub(super) fn parse(message: &[u8]) -> Option<Event> {
     let name = name.or_else(|| path.rsplit('/').next())?;
     // Never a disk of the box, and some of them change all the time.
     let never = ["ram", "zram", "sr", "fd", "nbd", "md", "dm-"];
-    if !block || !kind || name.is_empty() || never.iter().any(|n| name.starts_with(n)) {
+    let whole = kind?;
+    if !block || name.is_empty() || never.iter().any(|n| name.starts_with(n)) {
         return None;
     }
     let action = match action {
@@ -77,6 +86,7 @@ pub(super) fn parse(message: &[u8]) -> Option<Event> {
     Some(Event {
         action,
         name: name.to_owned(),
+        whole,
     })
 }
 
@@ -108,7 +118,7 @@ impl Uevents {
     }
 
     /// The next message about a disk; `None` when the time is over.
-    fn next(&mut self, until: Instant) -> Result<Option<()>> {
+    fn next(&mut self, until: Instant) -> Result<Option<Change>> {
         let failed = |e: Errno| Error::io("listening to the kernel for disks", e.into());
         loop {
             let left = until.saturating_duration_since(Instant::now());
@@ -125,11 +135,14 @@ impl Uevents {
                 Ok((len, _)) => {
                     if let Some(event) = self.buffer.get(..len).and_then(parse) {
                         tracing::debug!(?event, "the kernel says");
-                        return Ok(Some(()));
+                        return Ok(Some(match event.whole {
+                            true => Change::Disk,
+                            false => Change::Partition,
+                        }));
                     }
                 }
                 // There were more than fit: reason enough to look.
-                Err(Errno::ENOBUFS) => return Ok(Some(())),
+                Err(Errno::ENOBUFS) => return Ok(Some(Change::Disk)),
                 Err(Errno::EAGAIN) => return Ok(None),
                 Err(Errno::EINTR) => {}
                 Err(e) => return Err(failed(e)),
@@ -139,8 +152,8 @@ impl Uevents {
 }
 
 impl Changes for Uevents {
-    fn wait(&mut self, at_most: Duration) -> Result<bool> {
-        Ok(self.next(Instant::now() + at_most)?.is_some())
+    fn wait(&mut self, at_most: Duration) -> Result<Option<Change>> {
+        self.next(Instant::now() + at_most)
     }
 }
 
@@ -165,7 +178,10 @@ mod tests {
                 &format!("DEVNAME={name}"),
                 "SEQNUM=813",
             ]))
-            .map(|e| (e.action, e.name))
+            .map(|e| {
+                assert_eq!(e.whole, kind == "disk");
+                (e.action, e.name)
+            })
         };
         let told = |action, name: &str| Some((action, name.to_owned()));
         assert_eq!(of("add", "disk", "sda"), told(Action::Add, "sda"));
@@ -188,6 +204,14 @@ mod tests {
         }
         let net = message(&["add@/devices/x/net/eth0", "SUBSYSTEM=net", "DEVTYPE=disk"]);
         assert_eq!(parse(&net), None);
+    }
+
+    #[test]
+    fn what_udev_only_wishes_to_hear_again_is_passed_over() {
+        let lines = ["change@/devices/x/sda", "SUBSYSTEM=block", "DEVTYPE=disk"];
+        assert!(parse(&message(&lines)).is_some());
+        let again = [&lines[..], &["SYNTH_UUID=0", "DEVNAME=sda"]].concat();
+        assert_eq!(parse(&message(&again)), None);
     }
 
     #[test]

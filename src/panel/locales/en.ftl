@@ -650,6 +650,7 @@ do-retiring = Do not pull it yet.
 do-retired = You may pull it.
 do-foreign = If you do not need what it holds you can use it: it will be erased.
 do-other-pool = Take it out if it does not belong to this box.
+do-not-use = Do not keep data on it.
 do-new = You can add it to the pool.
 col-slot = Bay
 col-temperature = Temperature

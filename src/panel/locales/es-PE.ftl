@@ -651,6 +651,7 @@ do-retiring = No lo saque todavía.
 do-retired = Ya puede sacarlo.
 do-foreign = Si no necesita lo que contiene, puede usarlo: se borrará.
 do-other-pool = Sáquelo si no corresponde a este equipo.
+do-not-use = No lo use para guardar datos.
 do-new = Puede agregarlo al almacén.
 col-slot = Bahía
 col-temperature = Temperatura

@@ -101,7 +101,12 @@ pub fn reason(l: Language, view: &DiskView) -> (String, Option<String>) {
         _ => None,
     };
     let value = value.map_or(0, |alarm| alarm.value);
-    (why(l, view.reason, value), what_to_do(l, view.reason))
+    let ours = view.place.of_pool() || view.place == Place::System;
+    let todo = match view.state {
+        DiskState::Failing if !ours => Some(l.t("do-not-use").into_owned()),
+        _ => what_to_do(l, view.reason),
+    };
+    (why(l, view.reason, value), todo)
 }
 
 /// What to do, as a sentence.

@@ -77,8 +77,8 @@ mod tests {
             .iter()
             .map(|s| Past::new(s, at(0), WEEK, QUARTER))
             .collect();
-        let mut until = vec![at(-1); 8];
-        let (mut short, mut long) = (vec![0; 8], vec![0; 8]);
+        let mut until = [at(-1); 8];
+        let (mut short, mut long) = ([0; 8], [0; 8]);
         let mut now = at(0);
         while now < at(180 * 24) {
             let smarts: Vec<Smart> = until

@@ -4,6 +4,7 @@
 use std::sync::{Arc, Condvar, Mutex};
 use std::time::Duration;
 
+use crate::devices::Change;
 use crate::engine::{Error, Result};
 use crate::pool::PoolState;
 use crate::service::Service;
@@ -108,12 +109,18 @@ fn listen(service: &Arc<Service>) -> Result<()> {
             return Ok(());
         }
     };
-    let watch = service.watch.clone();
+    let (watch, care) = (service.watch.clone(), service.care.bell.clone());
     start("disk-events", move || {
         while !watch.stopped() {
             match changes.wait(LISTEN) {
-                Ok(true) => watch.ring(),
-                Ok(false) => {}
+                Ok(Some(change)) => {
+                    watch.ring();
+                    // Asking disks how they are may itself stir their partitions.
+                    if change == Change::Disk {
+                        care.ring();
+                    }
+                }
+                Ok(None) => {}
                 Err(e) => {
                     tracing::warn!("{e}; disks that come and go are noticed late from now on");
                     return;
@@ -145,7 +152,6 @@ impl Service {
     /// A disk came or went: the pool is told, whatever its state.
     fn disks_changed(&self) {
         self.disks.forget();
-        self.care.bell.ring();
         if self.pool().is_some() {
             self.look();
         }
