@@ -83,6 +83,7 @@ fn provider(arguments: Arguments) -> Result<Box<dyn Storage>> {
         access_key: arguments.access_key,
         secret_key: arguments.secret_key,
         ca_pem,
+        ..S3Config::default()
     };
     Ok(Box::new(S3::open(&config)?))
 }

@@ -99,6 +99,7 @@ impl Service {
             access_key: new.access_key.trim().to_owned(),
             secret_key,
             ca_pem: given(&new.ca_pem),
+            ..S3Config::default()
         };
         check(&config)?;
         S3::open(&config)?;
@@ -161,6 +162,7 @@ impl Service {
             prefix: record.prefix,
             access_key: record.access_key,
             ca_pem: record.ca_pem,
+            ..S3Config::default()
         }))
     }
 }

@@ -220,6 +220,7 @@ rgw frontends = beast endpoint=127.0.0.1:{port} ssl_endpoint=127.0.0.1:{tls_port
             access_key: self.access_key.clone(),
             secret_key: self.secret_key.clone(),
             ca_pem: None,
+            ..S3Config::default()
         }
     }
 }
