@@ -14,6 +14,7 @@ mod ls;
 mod meter;
 mod page;
 mod pool;
+mod provider;
 mod replicate;
 mod restore;
 mod secret;
@@ -93,6 +94,9 @@ enum Command {
     Collect(collect::Arguments),
     /// Copy everything, sealed as it is, to an external provider
     Replicate(replicate::Arguments),
+    /// Check what is at the provider, and how it is protected
+    #[command(subcommand)]
+    Provider(provider::Command),
     /// Run the daemon with its panel
     Serve(serve::Arguments),
     /// The console screen of the box
@@ -130,6 +134,7 @@ pub fn main() -> ExitCode {
         Command::Forget(arguments) => forget::run(&context, &arguments),
         Command::Collect(arguments) => collect::run(&context, &arguments),
         Command::Replicate(arguments) => replicate::run(&context, arguments),
+        Command::Provider(command) => provider::run(&context, command),
         Command::Serve(arguments) => serve::run(context, arguments),
         Command::Console => serve::console(),
         Command::DiskHelper => serve::disk_helper(),

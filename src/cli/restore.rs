@@ -17,7 +17,7 @@ pub(crate) struct Arguments {
 }
 
 pub(crate) fn run(context: &Context, arguments: &Arguments) -> anyhow::Result<Outcome> {
-    let repository = state::open(context)?;
+    let repository = state::open_with_replica(context)?;
     let (snapshot, path) = locate(&repository, &arguments.what)?;
     // Looked up before the target is made, so that a wrong path leaves no trace.
     repository.node(&snapshot, &path)?;

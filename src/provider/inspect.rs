@@ -87,9 +87,12 @@ pub fn inspect(
     }
     report.objects = manifest.objects.len() as u64;
     report.stored_bytes = there.values().sum();
-    let errors = Mutex::new(Vec::new());
+    let (errors, damaged) = (Mutex::new(Vec::new()), Mutex::new(Vec::new()));
     let bad = AtomicU64::new(0);
-    let complain = |text: String| {
+    let complain = |name: &Name, text: String| {
+        if let Ok(mut damaged) = damaged.lock() {
+            damaged.push(*name);
+        }
         bad.fetch_add(1, Ordering::Relaxed);
         if let Ok(mut errors) = errors.lock()
             && errors.len() < KEPT
@@ -101,10 +104,11 @@ pub fn inspect(
     for (name, len) in &manifest.objects {
         match there.get(name) {
             Some(found) if found == len => {}
-            Some(found) => complain(format!(
-                "{name} has {found} bytes at {place}, {len} are right; replicate again"
-            )),
-            None => complain(format!("{name} is not at {place}; replicate again")),
+            Some(found) => complain(
+                name,
+                format!("{name} has {found} bytes at {place}, {len} are right; replicate again"),
+            ),
+            None => complain(name, format!("{name} is not at {place}; replicate again")),
         }
     }
     report.extra = there
@@ -132,13 +136,16 @@ pub fn inspect(
         progress.at(&name.to_string());
         match replica.get(name) {
             Ok(bytes) if bytes.len() as u64 == *len => {}
-            Ok(bytes) => complain(format!(
-                "{name} gives {} bytes at {place}, {len} are right; replicate again",
-                bytes.len()
-            )),
+            Ok(bytes) => complain(
+                name,
+                format!(
+                    "{name} gives {} bytes at {place}, {len} are right; replicate again",
+                    bytes.len()
+                ),
+            ),
             // Lacking ones are named already.
             Err(e) if e.kind() == Kind::Missing => {}
-            Err(e) if e.kind() == Kind::Corrupt => complain(e.to_string()),
+            Err(e) if e.kind() == Kind::Corrupt => complain(name, e.to_string()),
             Err(e) => return Err(e),
         }
         progress.files.fetch_add(1, Ordering::Relaxed);
@@ -150,7 +157,8 @@ pub fn inspect(
     report.bad = bad.into_inner();
     report.errors = errors.into_inner().unwrap_or_default();
     if report.bad > 0 {
-        // The next replication looks at everything, and brings what is lacking.
+        // The next replication looks at everything, and brings it again.
+        memory.note_damaged(&damaged.into_inner().unwrap_or_default());
         memory.begin()?;
     }
     memory.save()?;

@@ -5,12 +5,15 @@
 //! reading of the whole object) fetches the object, proves it by its name, and puts
 //! it back into the pool. What neither has is missing or corrupt as before.
 
+use std::collections::HashSet;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use super::manifest::Manifest;
+use super::replicate::optional;
 use super::verify;
 use crate::engine::storage::{Class, Health, Name, Space, Storage};
-use crate::engine::{Error, Kind, Result};
+use crate::engine::{Error, Kind, Progress, Result};
 
 /// Opens the replica when it is needed for the first time, and again when it failed.
 pub type OpenReplica = dyn Fn() -> Result<Option<Arc<dyn Storage>>> + Send + Sync;
@@ -53,6 +56,53 @@ impl Ladder {
             self.fetched.load(Ordering::Relaxed),
             self.healed.load(Ordering::Relaxed),
         )
+    }
+
+    /// Puts back what the replica's manifest names and the pool does not even list
+    /// any more. Of what was collected since the last replication some comes
+    /// back, too, and is collected again. Returns how many objects came.
+    ///
+    /// # Errors
+    /// What the provider or the pool answers; `Ok(0)` without a provider or manifest.
+    pub fn bring_back(&self, progress: &Progress) -> Result<u64> {
+        let Some(replica) = (self.open)()? else {
+            return Ok(0);
+        };
+        let Some(manifest) = optional(replica.get(&Name::Manifest))? else {
+            return Ok(0);
+        };
+        // With disks away it is their return that is needed first.
+        self.pool.complete()?;
+        let manifest = Manifest::decode(&manifest)?;
+        let have: HashSet<Name> = self
+            .pool
+            .list(Class::Segments)?
+            .into_iter()
+            .map(|(name, _)| name)
+            .collect();
+        let gone: Vec<Name> = manifest
+            .objects
+            .into_keys()
+            .filter(|name| matches!(name, Name::Segment(_)) && !have.contains(name))
+            .collect();
+        let mut came = 0;
+        for name in gone {
+            progress.check()?;
+            progress.at(&name.to_string());
+            let bytes = match replica.get(&name) {
+                Ok(bytes) => bytes,
+                Err(e) if lost(&e) => continue,
+                Err(e) => return Err(e),
+            };
+            verify(&name, &bytes, &replica.describe())?;
+            self.pool.put(&name, &bytes)?;
+            came += 1;
+        }
+        if came > 0 {
+            self.pool.sync()?;
+            self.healed.fetch_add(came, Ordering::Relaxed);
+        }
+        Ok(came)
     }
 
     /// Asks the replica for what the pool failed to give. If that fails, too, the

@@ -37,6 +37,8 @@ struct Kept {
     unfinished: bool,
     /// Removed from the manifest, and locked still.
     postponed: Vec<String>,
+    /// There, but not as it should be: to be brought again.
+    damaged: Vec<String>,
     /// Bytes sent on `day`.
     day: Option<Date>,
     sent: u64,
@@ -165,8 +167,18 @@ impl Memory {
     pub(super) fn end(&mut self, manifest: &[u8], postponed: &[Name]) -> Result<()> {
         self.kept.unfinished = false;
         self.kept.manifest = sum(manifest);
+        self.kept.damaged.clear();
         self.kept.postponed = postponed.iter().map(Name::to_string).collect();
         self.save()
+    }
+
+    /// These are to be brought again.
+    pub(super) fn note_damaged(&mut self, names: &[Name]) {
+        self.kept.damaged = names.iter().map(Name::to_string).collect();
+    }
+
+    pub(super) fn damaged(&self) -> impl Iterator<Item = Name> {
+        self.kept.damaged.iter().filter_map(|n| Name::parse(n))
     }
 
     pub(super) fn postponed(&self) -> impl Iterator<Item = Name> {

@@ -1,7 +1,7 @@
 //! Makes a replica equal to the pool: what is lacking is copied, then the
 //! manifest says so, and only then what is no longer wanted goes.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::thread;
@@ -44,6 +44,9 @@ pub struct ReplicateReport {
     pub left: u64,
     /// Their bytes.
     pub left_bytes: u64,
+    /// Objects that the pool does not list and that are kept, because it lacks
+    /// something that its snapshots need.
+    pub kept: u64,
     /// Unfinished uploads that were ended, and replaced versions that were removed.
     pub cleared: u64,
     /// Whether everything there was listed.
@@ -69,6 +72,10 @@ pub struct Replication<'a> {
     pub bytes_a_day: u64,
     /// When the newest snapshot was made.
     pub newest_snapshot: Option<Timestamp>,
+    /// Asked before a segment is removed from the replica: has the pool all that
+    /// its snapshots need? If not, the replica may hold the last copy of a
+    /// segment that the pool does not even list any more, and keeps it.
+    pub sound: Option<&'a (dyn Fn() -> Result<bool> + Sync)>,
 }
 
 /// [`Replication::run`] that remembers nothing and locks nothing.
@@ -115,7 +122,7 @@ impl Replication<'_> {
         let header = optional(from.get(&Name::Header))?;
         let old_manifest = optional(to.get(&Name::Manifest))?;
         let now = self.look_at_clock(memory);
-        let there = self.there(to, old_manifest.as_deref(), memory, now, &mut report)?;
+        let mut there = self.there(to, old_manifest.as_deref(), memory, now, &mut report)?;
         let old_header = optional(to.get(&Name::Header))?;
         let known = |(name, _): &(Name, u64)| there.contains_key(name);
         let foreign = header != old_header && !there.is_empty();
@@ -127,6 +134,11 @@ impl Replication<'_> {
                     to.describe()
                 ),
             ));
+        }
+        let wanted = segments.iter().chain(&snapshots);
+        let wanted: HashSet<&Name> = wanted.map(|(name, _)| name).collect();
+        for name in memory.damaged().filter(|name| wanted.contains(name)) {
+            there.remove(&name);
         }
         let lock = self.lock(now)?;
         if let Some(s3) = self.s3 {
@@ -253,6 +265,21 @@ impl Replication<'_> {
         if let Some(bytes) = &header {
             wanted.objects.insert(Name::Header, bytes.len() as u64);
         }
+        if let Some(sound) = self.sound {
+            let gone: Vec<_> = there
+                .iter()
+                .filter(|(name, len)| {
+                    matches!(name, Name::Segment(_))
+                        && **len != u64::MAX
+                        && !wanted.objects.contains_key(name)
+                })
+                .map(|(name, len)| (*name, *len))
+                .collect();
+            if !gone.is_empty() && !sound()? {
+                report.kept = gone.len() as u64;
+                wanted.objects.extend(gone);
+            }
+        }
         let manifest = wanted.encode();
         let new_header = header.is_some() && old_header != header;
         let differs = old_manifest.as_ref() != Some(&manifest);
@@ -270,7 +297,7 @@ impl Replication<'_> {
             }
         }
         let of_header = u64::from(header.is_some());
-        let objects = wanted.objects.len() as u64 - of_header;
+        let objects = wanted.objects.len() as u64 - of_header - report.kept;
         report.present += objects - (segments.len() + snapshots.len()) as u64;
         let expect = segments.iter().chain(&snapshots);
         progress

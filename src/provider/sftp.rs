@@ -32,6 +32,7 @@ pub struct Sftp {
     client: Mutex<Arc<Client>>,
     /// Folders known to be there.
     known: Mutex<HashSet<Vec<u8>>>,
+    making: Mutex<()>,
     /// Folders whose names may not be durable yet.
     changed: Mutex<BTreeSet<Vec<u8>>>,
     access: Access,
@@ -56,6 +57,7 @@ impl Sftp {
             client: Mutex::new(Client::new(config)?),
             config: config.clone(),
             known: Mutex::default(),
+            making: Mutex::default(),
             changed: Mutex::default(),
             access,
         };
@@ -141,10 +143,10 @@ impl Sftp {
         if lock(&self.known).contains(folder) {
             return Ok(());
         }
-        files::make_all(client, folder).or_else(|e| {
-            // Another lane was faster.
-            client.stat(folder, true).map(|_| ()).map_err(|_| self.advise(e))
-        })?;
+        // One at a time: the folders above are the same for all, and version 3
+        // cannot say that another one was faster.
+        let _making = lock(&self.making);
+        files::make_all(client, folder).map_err(|e| self.advise(e))?;
         let mut changed = lock(&self.changed);
         let mut above = folder;
         while above.len() > self.top.len() {

@@ -65,6 +65,7 @@ pub struct Service {
     watch: Arc<pool::Watch>,
     disks: pool::LastLook,
     catch_up: Arc<find::CatchUp>,
+    replica: Arc<provider::Replica>,
 }
 
 impl Drop for Service {
@@ -94,9 +95,14 @@ impl Service {
             watch: Arc::default(),
             disks: pool::LastLook::default(),
             catch_up: Arc::default(),
+            replica: Arc::default(),
             state,
             jobs,
         });
+        // A provider that cannot be read is said where it is used.
+        if let Err(e) = service.remember_provider() {
+            tracing::warn!("{e}");
+        }
         if !service.claimed() {
             ClaimCode::open(service.state.settings())?;
         }
