@@ -69,7 +69,10 @@ pub(crate) fn run(context: &Context, arguments: Arguments) -> anyhow::Result<Out
             provider.storage().describe(),
             match report.left {
                 0 => "complete".to_owned(),
-                n => format!("lacking {n} objects ({}), the day's bytes are used up", text::bytes(report.left_bytes)),
+                n => format!(
+                    "lacking {n} objects ({}), the day's bytes are used up",
+                    text::bytes(report.left_bytes)
+                ),
             },
         );
         if let Some(until) = report.locked_until {

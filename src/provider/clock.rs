@@ -51,7 +51,9 @@ impl Clock {
 
     /// Whether a term that ends then is over for certain.
     pub fn is_past(&self, until: Timestamp) -> bool {
-        self.provider.max(self.snapshot).is_some_and(|now| now >= until)
+        self.provider
+            .max(self.snapshot)
+            .is_some_and(|now| now >= until)
     }
 }
 
@@ -67,7 +69,10 @@ mod tests {
     fn it_goes_forward_only_and_only_as_far_as_the_provider() {
         let mut clock = Clock::default();
         let term = at("2026-12-24T00:00:00Z");
-        assert!(!clock.is_past(at("1971-01-01T00:00:00Z")), "nothing was seen");
+        assert!(
+            !clock.is_past(at("1971-01-01T00:00:00Z")),
+            "nothing was seen"
+        );
         clock.see_provider(at("2026-11-24T18:00:00Z"));
         // The box's clock was turned forward when this snapshot was made.
         clock.see_snapshot(at("2036-01-01T00:00:00Z"));

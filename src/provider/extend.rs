@@ -5,9 +5,10 @@ use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use super::S3;
+use super::copy::several;
 use super::manifest::Manifest;
 use super::memory::Memory;
-use super::replicate::{Lock, ReplicateReport, several};
+use super::replicate::{Lock, ReplicateReport};
 use crate::engine::storage::Name;
 use crate::engine::{Kind, Progress, Result};
 

@@ -97,7 +97,10 @@ impl Storage for Folder {
         let write = || -> io::Result<()> {
             let mut file = File::create_new(&temp)?;
             for piece in bytes.chunks(pace::PIECE) {
-                self.access.pace.bytes(piece.len()).map_err(io::Error::other)?;
+                self.access
+                    .pace
+                    .bytes(piece.len())
+                    .map_err(io::Error::other)?;
                 file.write_all(piece)?;
             }
             // The name must never stand for less than the whole.

@@ -3,6 +3,7 @@
 use super::http::{self, Answer};
 use super::manifest::Manifest;
 use super::s3::list::{Page, Versions, uploads};
+use super::xml;
 
 /// A manifest, as it is and with its checksum made right.
 pub(crate) fn manifest(bytes: &[u8]) {
@@ -22,8 +23,8 @@ pub(crate) fn s3(bytes: &[u8]) {
     let _ = uploads(bytes);
     let text = String::from_utf8_lossy(bytes);
     for tag in ["Code", "Message", ""] {
-        let _ = http::element(&text, tag).map(http::text);
-        let _ = http::blocks(&text, tag).count();
+        let _ = xml::element(&text, tag).map(xml::text);
+        let _ = xml::blocks(&text, tag).count();
     }
     let (head, body) = bytes.split_at(bytes.len().min(2));
     let mut headers = ureq::http::HeaderMap::new();

@@ -13,6 +13,7 @@ use ureq::SendBody;
 use ureq::tls::{Certificate, PemItem, RootCerts, TlsConfig, TlsProvider, parse_pem};
 
 use super::pace::{PIECE, Pace};
+use super::xml::element;
 use crate::engine::{Error, Kind, Result};
 
 /// Tries in all; with the pauses between them about three seconds.
@@ -190,7 +191,11 @@ fn once(agent: &Agent, pace: &Pace, request: &Request<'_>) -> Result<Answer> {
         Method::Post => with_body!(agent.post(&url)),
     };
     // Stopped in the middle of a body: that is no fault of the line.
-    let failed = |e| pace.request().err().unwrap_or_else(|| transport(&request.what, e));
+    let failed = |e| {
+        pace.request()
+            .err()
+            .unwrap_or_else(|| transport(&request.what, e))
+    };
     let mut response = result.map_err(failed)?;
     let status = response.status().as_u16();
     let length = response.body().content_length();
@@ -263,41 +268,6 @@ fn untrusted(what: &str, why: &str) -> String {
     )
 }
 
-/// The text of an XML element of S3's short error documents.
-pub(super) fn element<'a>(xml: &'a str, tag: &str) -> Option<&'a str> {
-    let start = xml.find(&format!("<{tag}>"))? + tag.len() + 2;
-    let len = xml[start..].find(&format!("</{tag}>"))?;
-    Some(&xml[start..start + len])
-}
-
-/// What stands between every pair of such tags, one after the other.
-pub(super) fn blocks<'a>(xml: &'a str, tag: &str) -> impl Iterator<Item = &'a str> {
-    let (open, close) = (format!("<{tag}>"), format!("</{tag}>"));
-    let mut rest = xml;
-    std::iter::from_fn(move || {
-        let start = rest.find(&open)? + open.len();
-        let len = rest[start..].find(&close)?;
-        let block = &rest[start..start + len];
-        rest = &rest[start + len + close.len()..];
-        Some(block)
-    })
-}
-
-/// XML's five escapes undone.
-pub(super) fn text(escaped: &str) -> String {
-    let mut text = escaped.to_owned();
-    for (escape, plain) in [
-        ("&lt;", "<"),
-        ("&gt;", ">"),
-        ("&quot;", "\""),
-        ("&apos;", "'"),
-        ("&amp;", "&"),
-    ] {
-        text = text.replace(escape, plain);
-    }
-    text
-}
-
 /// The server's clock.
 pub(super) fn date(answer: &Answer) -> Option<Timestamp> {
     let date = jiff::fmt::rfc2822::parse(answer.header("date")?).ok()?;
@@ -308,8 +278,7 @@ pub(super) fn date(answer: &Answer) -> Option<Timestamp> {
 pub(super) fn refusal(what: &str, answer: &Answer) -> Error {
     let xml = String::from_utf8_lossy(&answer.body);
     let code = element(&xml, "Code").unwrap_or("");
-    let skew =
-        date(answer).map(|there| (Timestamp::now().as_second() - there.as_second()).abs());
+    let skew = date(answer).map(|there| (Timestamp::now().as_second() - there.as_second()).abs());
     let (kind, text) = match (answer.status, code) {
         (_, "RequestTimeTooSkewed" | "RequestExpired") => (Kind::Refused, clock(skew)),
         (401 | 403, _) if skew.is_some_and(|s| s > SKEW_SECONDS) => (Kind::Refused, clock(skew)),

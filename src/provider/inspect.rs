@@ -2,15 +2,16 @@
 //! a sample read back, and what is not replicated yet.
 
 use std::collections::BTreeMap;
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::Mutex;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
+use super::copy::several;
 use super::manifest::Manifest;
 use super::memory::Memory;
-use super::replicate::{optional, several};
+use super::replicate::optional;
 use crate::engine::storage::{Class, Name, Storage};
 use crate::engine::{Kind, Progress, Result};
 

@@ -157,7 +157,9 @@ impl Ladder {
                 self.healed.fetch_add(1, Ordering::Relaxed);
                 tracing::warn!(%name, "lost in the pool; put back from the provider");
             }
-            Err(e) => tracing::warn!(%name, "read from the provider, not put back into the pool: {e}"),
+            Err(e) => {
+                tracing::warn!(%name, "read from the provider, not put back into the pool: {e}")
+            }
         }
         Ok(bytes)
     }
@@ -182,9 +184,7 @@ impl Storage for Ladder {
 
     fn get_range(&self, name: &Name, offset: u64, len: usize) -> Result<Vec<u8>> {
         match self.pool.get_range(name, offset, len) {
-            Err(e) if lost(&e) => {
-                self.instead(e, |replica| replica.get_range(name, offset, len))
-            }
+            Err(e) if lost(&e) => self.instead(e, |replica| replica.get_range(name, offset, len)),
             done => done,
         }
     }
@@ -192,9 +192,7 @@ impl Storage for Ladder {
     /// The caller tells right from wrong, and asks `get_range` if it is wrong.
     fn get_sealed(&self, name: &Name, offset: u64, len: usize) -> Result<Vec<u8>> {
         match self.pool.get_sealed(name, offset, len) {
-            Err(e) if lost(&e) => {
-                self.instead(e, |replica| replica.get_range(name, offset, len))
-            }
+            Err(e) if lost(&e) => self.instead(e, |replica| replica.get_range(name, offset, len)),
             done => done,
         }
     }

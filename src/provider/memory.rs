@@ -255,3 +255,56 @@ fn replace(path: &Path, bytes: &[u8]) -> Result<()> {
     };
     write().map_err(|e| Error::io(format_args!("writing {}", path.display()), e))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_listing_is_due_after_a_week_an_interruption_or_a_strange_manifest() {
+        let dir = tempfile::TempDir::new().unwrap();
+        let now: Timestamp = "2026-11-24T18:00:00Z".parse().unwrap();
+        let mut memory = Memory::open(dir.path()).unwrap();
+        memory.is_about("here");
+        assert!(memory.must_list(Some(b"manifest"), now), "never listed");
+        memory.listed(now);
+        memory.end(b"manifest", &[Name::Segment([7; 32])]).unwrap();
+        let mut memory = Memory::open(dir.path()).unwrap();
+        assert_eq!(memory.last_listing(), Some(now));
+        assert_eq!(
+            memory.postponed().collect::<Vec<_>>(),
+            [Name::Segment([7; 32])]
+        );
+        assert!(!memory.must_list(Some(b"manifest"), now));
+        assert!(memory.must_list(Some(b"another"), now));
+        assert!(memory.must_list(None, now));
+        let week = SignedDuration::from_hours(7 * 24);
+        assert!(!memory.must_list(Some(b"manifest"), now + week - SignedDuration::from_secs(1)));
+        assert!(memory.must_list(Some(b"manifest"), now + week));
+        memory.begin().unwrap();
+        let mut memory = Memory::open(dir.path()).unwrap();
+        assert!(
+            memory.must_list(Some(b"manifest"), now),
+            "it was interrupted"
+        );
+        // The bytes of a day end with it, in Lima.
+        memory.sent(700, now);
+        assert_eq!(memory.allowance(1000, now), 300);
+        assert_eq!(
+            memory.allowance(1000, now + SignedDuration::from_hours(12)),
+            1000
+        );
+        assert_eq!(memory.allowance(0, now), u64::MAX);
+        // Locks last, and go with what they are about.
+        memory.note_lock(Name::Header, now);
+        memory.save().unwrap();
+        let mut memory = Memory::open(dir.path()).unwrap();
+        assert_eq!(memory.locked_until(&Name::Header), Some(now));
+        memory.is_about("elsewhere");
+        assert_eq!(memory.locked_until(&Name::Header), None);
+        // A damaged memory is a lost one.
+        std::fs::write(dir.path().join("replica.json"), "{half").unwrap();
+        let memory = Memory::open(dir.path()).unwrap();
+        assert!(memory.must_list(Some(b"manifest"), now));
+    }
+}

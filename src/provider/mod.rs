@@ -5,6 +5,7 @@
 //! It needs no key: what it carries is sealed already.
 
 mod clock;
+mod copy;
 mod extend;
 mod folder;
 #[cfg(any(test, fuzzing))]
@@ -20,6 +21,7 @@ mod probe;
 mod replicate;
 mod s3;
 mod sftp;
+mod xml;
 
 use std::sync::Arc;
 

@@ -162,7 +162,13 @@ impl fmt::Display for Config {
             Self::Folder(path) => write!(f, "{}", path.display()),
             Self::Sftp(c) => write!(f, "sftp://{}@{}:{}{}", c.user, c.host, c.port, c.path),
             Self::S3(c) => {
-                write!(f, "s3://{}/{} at {}", c.bucket, c.prefix.trim_matches('/'), c.endpoint)
+                write!(
+                    f,
+                    "s3://{}/{} at {}",
+                    c.bucket,
+                    c.prefix.trim_matches('/'),
+                    c.endpoint
+                )
             }
         }
     }

@@ -9,8 +9,9 @@ use std::path::Path;
 use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
 
-use super::http::{Answer, Method, element};
+use super::http::{Answer, Method};
 use super::s3::{LockMode, S3};
+use super::xml::element;
 use crate::engine::{Error, Kind, Result};
 
 /// How long the probe's object is locked, and so kept.

@@ -2,14 +2,12 @@
 //! manifest says so, and only then what is no longer wanted goes.
 
 use std::collections::{HashMap, HashSet};
-use std::sync::Mutex;
-use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
-use std::thread;
-use std::time::Duration;
+use std::sync::atomic::Ordering;
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
+use super::copy::Copy;
 use super::extend::extend;
 use super::manifest::Manifest;
 use super::memory::Memory;
@@ -17,9 +15,6 @@ use super::s3::Removal;
 use super::{Pace, S3};
 use crate::engine::storage::{Class, Name, Storage};
 use crate::engine::{Error, Kind, Progress, Result};
-
-/// Objects under way at the same time; each is held in memory.
-pub(super) const WORKERS: usize = 4;
 
 /// Result of a replication.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
@@ -241,17 +236,8 @@ impl Replication<'_> {
             memory,
             mut report,
         } = plan;
-        let mut copy = Copy {
-            from,
-            to,
-            progress,
-            pace: self.pace,
-            bytes: AtomicU64::new(0),
-            left: AtomicU64::new(memory.allowance(self.bytes_a_day, now)),
-            skipped: AtomicU64::new(0),
-            skipped_bytes: AtomicU64::new(0),
-            copied: Mutex::default(),
-        };
+        let left = memory.allowance(self.bytes_a_day, now);
+        let copy = Copy::new(from, to, progress, self.pace, left);
         let mut wanted = Manifest::default();
         let lacking = |all: Vec<(Name, u64)>, wanted: &mut Manifest| -> Vec<(Name, u64)> {
             wanted.objects.extend(all.iter().copied());
@@ -308,18 +294,17 @@ impl Replication<'_> {
             .store(expect.count() as u64, Ordering::Relaxed);
         let copied = copy.all(&segments).and_then(|()| {
             // A snapshot is there only with all it needs.
-            if copy.skipped.load(Ordering::Relaxed) > 0 {
+            if copy.skipped().0 > 0 {
                 snapshots.iter().for_each(|(_, len)| copy.skip(*len));
                 return Ok(());
             }
             copy.all(&snapshots)
         });
-        report.bytes = *copy.bytes.get_mut();
-        report.left = *copy.skipped.get_mut();
-        report.left_bytes = *copy.skipped_bytes.get_mut();
+        report.bytes = copy.bytes();
+        (report.left, report.left_bytes) = copy.skipped();
         memory.sent(report.bytes, now);
         if let Some(lock) = lock {
-            for name in copy.copied.lock().map(|c| c.clone()).unwrap_or_default() {
+            for name in copy.copied() {
                 memory.note_lock(name, lock.set);
             }
         }
@@ -361,9 +346,7 @@ impl Replication<'_> {
             report.cleared += s3.clear_versions()?;
         }
         memory.keep_locks(|name| {
-            *name == Name::Manifest
-                || wanted.objects.contains_key(name)
-                || postponed.contains(name)
+            *name == Name::Manifest || wanted.objects.contains_key(name) || postponed.contains(name)
         });
         memory.end(&manifest, &postponed)?;
         Ok(report)
@@ -442,115 +425,5 @@ pub(super) fn optional(result: Result<Vec<u8>>) -> Result<Option<Vec<u8>>> {
         Ok(bytes) => Ok(Some(bytes)),
         Err(e) if e.kind() == Kind::Missing => Ok(None),
         Err(e) => Err(e),
-    }
-}
-
-struct Copy<'a> {
-    from: &'a dyn Storage,
-    to: &'a dyn Storage,
-    progress: &'a Progress,
-    pace: Option<&'a Pace>,
-    bytes: AtomicU64,
-    /// Bytes that may still be sent today.
-    left: AtomicU64,
-    skipped: AtomicU64,
-    skipped_bytes: AtomicU64,
-    copied: Mutex<Vec<Name>>,
-}
-
-impl Copy<'_> {
-    fn sent(&self, name: Name, len: u64) {
-        self.bytes.fetch_add(len, Ordering::Relaxed);
-        if let Ok(mut copied) = self.copied.lock() {
-            copied.push(name);
-        }
-    }
-
-    fn skip(&self, len: u64) {
-        self.skipped.fetch_add(1, Ordering::Relaxed);
-        self.skipped_bytes.fetch_add(len, Ordering::Relaxed);
-    }
-
-    fn one(&self, name: &Name, len: u64) -> Result<()> {
-        self.progress.check()?;
-        let take = |left: u64| left.checked_sub(len);
-        let taken = self
-            .left
-            .fetch_update(Ordering::Relaxed, Ordering::Relaxed, take);
-        if taken.is_err() {
-            self.skip(len);
-            return Ok(());
-        }
-        self.progress.at(&name.to_string());
-        let bytes = self.from.get(name).map_err(|e| match e.kind() {
-            Kind::Missing => Error::new(
-                Kind::Transient,
-                format!("the pool changed while it was replicated; run it again ({e})"),
-            ),
-            _ => e,
-        })?;
-        if bytes.len() as u64 != len {
-            return Err(Error::new(
-                Kind::Corrupt,
-                format!("{name} has {} bytes, {len} were listed", bytes.len()),
-            ));
-        }
-        self.to.put(name, &bytes)?;
-        self.sent(*name, len);
-        self.progress.files.fetch_add(1, Ordering::Relaxed);
-        self.progress.bytes.fetch_add(len, Ordering::Relaxed);
-        self.progress.stored_bytes.fetch_add(len, Ordering::Relaxed);
-        Ok(())
-    }
-
-    /// Copies all, several at a time; the first error stops the rest.
-    fn all(&self, objects: &[(Name, u64)]) -> Result<()> {
-        several(objects, self.progress, self.pace, |(name, len)| {
-            self.one(name, *len)
-        })
-    }
-}
-
-/// Does `work` for all, several at a time; the first error stops the rest.
-pub(super) fn several<T: Sync>(
-    all: &[T],
-    progress: &Progress,
-    pace: Option<&Pace>,
-    work: impl Fn(&T) -> Result<()> + Sync,
-) -> Result<()> {
-    let next = AtomicUsize::new(0);
-    let stop = AtomicBool::new(false);
-    let first_error = Mutex::new(None);
-    thread::scope(|scope| {
-        let running: Vec<_> = (0..WORKERS.min(all.len()))
-            .map(|_| {
-                scope.spawn(|| {
-                    while !stop.load(Ordering::Relaxed) {
-                        let Some(one) = all.get(next.fetch_add(1, Ordering::Relaxed)) else {
-                            break;
-                        };
-                        if let Err(e) = work(one) {
-                            stop.store(true, Ordering::Relaxed);
-                            if let Ok(mut first) = first_error.lock() {
-                                first.get_or_insert(e);
-                            }
-                        }
-                    }
-                })
-            })
-            .collect();
-        // Who waits for his turn to send does not see that all is over.
-        if let Some(pace) = pace {
-            while running.iter().any(|worker| !worker.is_finished()) {
-                if progress.check().is_err() || stop.load(Ordering::Relaxed) {
-                    pace.stop();
-                }
-                thread::sleep(Duration::from_millis(20));
-            }
-        }
-    });
-    match first_error.into_inner() {
-        Ok(Some(e)) => Err(e),
-        _ => Ok(()),
     }
 }

@@ -125,10 +125,7 @@ impl Sftp {
     }
 
     fn not_there(&self, name: &Name) -> Error {
-        Error::new(
-            Kind::Missing,
-            format!("{name} is not at {}", self.place()),
-        )
+        Error::new(Kind::Missing, format!("{name} is not at {}", self.place()))
     }
 
     fn remove(&self, path: &[u8]) -> Result<()> {

@@ -353,7 +353,11 @@ impl Service {
             }
         };
         let folder = self.state.repository(&record.id)?;
-        let repository = Arc::new(Repository::open(self.with_replica(pool.clone()), &folder, &key)?);
+        let repository = Arc::new(Repository::open(
+            self.with_replica(pool.clone()),
+            &folder,
+            &key,
+        )?);
         // Never in plain where a TPM kept it, though it may have refused today.
         if opener.is_some() && matches!(keyring.home(), Ok(Home::Plain | Home::Nothing)) {
             keyring.remember(&key)?;

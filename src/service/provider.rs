@@ -215,7 +215,8 @@ impl Service {
                 newest_snapshot: repository.snapshots()?.last().map(|s| s.time),
                 sound: Some(&sound),
             };
-            let report = replication.run(&**repository.storage(), &to, &mut memory, task.progress)?;
+            let report =
+                replication.run(&**repository.storage(), &to, &mut memory, task.progress)?;
             if report.left > 0 {
                 task.log.line(format!(
                     "the day's bytes are used up; {} objects ({} bytes) follow another day",

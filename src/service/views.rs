@@ -7,12 +7,12 @@ mod findings;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use crate::provider::{Evidence, Flavor, InspectReport, Limits, LockMode, Style};
 use crate::engine::progress::View;
 use crate::engine::tree::{FileType, Meta};
 use crate::engine::{EntryKind, Hit, Kind, Node, Snapshot};
 use crate::jobs;
 use crate::pool::PoolStatus;
+use crate::provider::{Evidence, Flavor, InspectReport, Limits, LockMode, Style};
 
 pub use findings::{Finding, FindingCode, Overview, Severity};
 

@@ -140,11 +140,7 @@ pub(crate) enum Read {
 }
 
 /// Reads a whole file, or `len` bytes from `offset`.
-pub(crate) fn read(
-    lane: &Lane,
-    path: &[u8],
-    range: Option<(u64, usize)>,
-) -> Result<Read, Fault> {
+pub(crate) fn read(lane: &Lane, path: &[u8], range: Option<(u64, usize)>) -> Result<Read, Fault> {
     let request = Packet::new(kind::OPEN).bytes(path).u32(open::READ);
     let handle = lane.ask(request.attrs(&Attrs::default()))?.handle()?;
     let found = read_open(lane, &handle, range);
@@ -153,9 +149,7 @@ pub(crate) fn read(
 }
 
 fn read_open(lane: &Lane, handle: &[u8], range: Option<(u64, usize)>) -> Result<Read, Fault> {
-    let attrs = lane
-        .ask(Packet::new(kind::FSTAT).bytes(handle))?
-        .attrs()?;
+    let attrs = lane.ask(Packet::new(kind::FSTAT).bytes(handle))?.attrs()?;
     let size = attrs
         .size
         .ok_or_else(|| Fault::Lost("the server does not say how long a file is".into()))?;

@@ -116,7 +116,11 @@ impl State {
                 && self.cut_after.fetch_sub(n as i64, Ordering::SeqCst) < n as i64
             {
                 let again = self.cuts.fetch_sub(1, Ordering::SeqCst) > 1;
-                let next = if again { self.each.load(Ordering::SeqCst) } else { -1 };
+                let next = if again {
+                    self.each.load(Ordering::SeqCst)
+                } else {
+                    -1
+                };
                 self.cut_after.store(next, Ordering::SeqCst);
                 self.end_all();
                 break;

@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use colca::engine::storage::{Class, Name, Storage};
 use colca::engine::{Kind, Progress};
 use colca::provider::{
-    Access, Given, LockMode, Manifest, Memory, Removal, Replication, ReplicateReport, S3, S3Config,
+    Access, Given, LockMode, Manifest, Memory, Removal, ReplicateReport, Replication, S3, S3Config,
     open_replica, probe, probe_records, record_probe,
 };
 use jiff::{SignedDuration, Timestamp};
@@ -71,10 +71,17 @@ fn locks_hold_are_extended_and_are_read_past_what_an_attacker_does() {
     // A day's run extends nothing while all is locked long enough, and lists nothing.
     let mut memory = Memory::open(state.path()).unwrap();
     let report = run(&pool, &s3, &mut memory, 8);
-    assert_eq!((report.extended, report.copied, report.listed), (0, 0, false));
+    assert_eq!(
+        (report.extended, report.copied, report.listed),
+        (0, 0, false)
+    );
     // A longer need is met.
     let report = run(&pool, &s3, &mut memory, 20);
-    assert_eq!((report.extended, report.not_extended), (14, 0), "{report:?}");
+    assert_eq!(
+        (report.extended, report.not_extended),
+        (14, 0),
+        "{report:?}"
+    );
     assert_locked(&s3, &want, LockMode::Compliance, began + days(19));
     // A shorter one shortens nothing.
     let report = run(&pool, &s3, &mut memory, 2);
@@ -83,7 +90,10 @@ fn locks_hold_are_extended_and_are_read_past_what_an_attacker_does() {
     // A lost memory costs a listing and the same locks set again.
     let other = TempDir::new().unwrap();
     let report = run(&pool, &s3, &mut Memory::open(other.path()).unwrap(), 2);
-    assert_eq!((report.listed, report.not_extended, report.copied), (true, 0, 0));
+    assert_eq!(
+        (report.listed, report.not_extended, report.copied),
+        (true, 0, 0)
+    );
     assert_locked(&s3, &want, LockMode::Compliance, began + days(19));
 
     // Nobody deletes what is locked, and it is said until when.
@@ -110,7 +120,11 @@ fn locks_hold_are_extended_and_are_read_past_what_an_attacker_does() {
     assert!(s3.get(&first).unwrap() == want[&first]);
 
     // An attacker has the key: hides one object, overwrites another.
-    let plain = S3::open(&S3Config { lock: None, ..config.clone() }).unwrap();
+    let plain = S3::open(&S3Config {
+        lock: None,
+        ..config.clone()
+    })
+    .unwrap();
     let mut segments = want.keys().filter(|n| matches!(n, Name::Segment(_)));
     let (hidden, spoilt) = (*segments.next().unwrap(), *segments.next().unwrap());
     let url = format!("http://127.0.0.1:{}/locked/box/{hidden}", ceph.port);
@@ -123,9 +137,21 @@ fn locks_hold_are_extended_and_are_read_past_what_an_attacker_does() {
         secret_key: Some(config.secret_key.clone()),
         ..Given::default()
     };
-    assert!(!plain.list(Class::Segments).unwrap().iter().any(|(n, _)| *n == hidden));
+    assert!(
+        !plain
+            .list(Class::Segments)
+            .unwrap()
+            .iter()
+            .any(|(n, _)| *n == hidden)
+    );
     let rescue = open_replica("s3://locked/box", &given).unwrap();
-    assert!(rescue.list(Class::Segments).unwrap().iter().any(|(n, _)| *n == hidden));
+    assert!(
+        rescue
+            .list(Class::Segments)
+            .unwrap()
+            .iter()
+            .any(|(n, _)| *n == hidden)
+    );
     for name in [hidden, spoilt] {
         assert!(rescue.get(&name).unwrap() == want[&name], "{name}");
     }
@@ -139,11 +165,18 @@ fn locks_hold_are_extended_and_are_read_past_what_an_attacker_does() {
     let evidence = probe(&s3).unwrap();
     assert!(evidence.held, "{evidence:?}");
     assert_eq!(evidence.can_bypass, None);
-    let what: Vec<_> = evidence.tried.iter().map(|t| (t.what.as_str(), t.status)).collect();
+    let what: Vec<_> = evidence
+        .tried
+        .iter()
+        .map(|t| (t.what.as_str(), t.status))
+        .collect();
     assert_eq!(what, [("delete", 403), ("shorten", 403), ("look", 200)]);
     record_probe(state.path(), &evidence).unwrap();
     record_probe(state.path(), &evidence).unwrap();
-    assert_eq!(probe_records(state.path()).unwrap(), [evidence.clone(), evidence]);
+    assert_eq!(
+        probe_records(state.path()).unwrap(),
+        [evidence.clone(), evidence]
+    );
 
     // Governance: who has the permission lifts it, and the probe says so.
     let governed = S3::open(&S3Config {
@@ -187,7 +220,9 @@ fn locks_hold_are_extended_and_are_read_past_what_an_attacker_does() {
             retain_until: Some(&seconds),
             ..Replication::default()
         };
-        replication.run(&small, &brief, memory, &Progress::default()).unwrap()
+        replication
+            .run(&small, &brief, memory, &Progress::default())
+            .unwrap()
     };
     briefly(&mut memory);
     let gone = *left.keys().find(|n| matches!(n, Name::Segment(_))).unwrap();
@@ -241,7 +276,10 @@ fn uploads_that_were_not_ended_are_cleared_and_a_day_has_only_so_many_bytes() {
     )
     .unwrap();
     let credentials = Credentials::new(&config.access_key, &config.secret_key);
-    let key = format!("box/{}", want.keys().find(|n| matches!(n, Name::Segment(_))).unwrap());
+    let key = format!(
+        "box/{}",
+        want.keys().find(|n| matches!(n, Name::Segment(_))).unwrap()
+    );
     for key in [key.as_str(), "box/somebody-elses"] {
         let action = bucket.create_multipart_upload(Some(&credentials), key);
         let signed = action.sign(std::time::Duration::from_secs(60)).to_string();
@@ -268,12 +306,23 @@ fn uploads_that_were_not_ended_are_cleared_and_a_day_has_only_so_many_bytes() {
     assert_eq!(s3.list(Class::Snapshots).unwrap(), vec![]);
     // The day is used up.
     let report = run(5 << 19);
-    assert_eq!((report.copied, report.left, report.cleared), (0, 7, 0), "{report:?}");
+    assert_eq!(
+        (report.copied, report.left, report.cleared),
+        (0, 7, 0),
+        "{report:?}"
+    );
     // Another day: what is there is not sent again.
     let report = run(0);
-    assert_eq!((report.copied, report.left, report.present), (7, 0, 3), "{report:?}");
+    assert_eq!(
+        (report.copied, report.left, report.present),
+        (7, 0, 3),
+        "{report:?}"
+    );
     super::replication::assert_replica(&s3, &want);
     // From then on nothing is listed.
     let report = run(0);
-    assert_eq!((report.listed, report.copied, report.present), (false, 0, 10));
+    assert_eq!(
+        (report.listed, report.copied, report.present),
+        (false, 0, 10)
+    );
 }

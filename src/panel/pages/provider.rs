@@ -30,7 +30,9 @@ pub async fn show(visit: Visit) -> Result<Response, Fault> {
             .map(|(n, v)| ((*n).to_owned(), (*v).clone()))
             .collect();
         let options = &view.options;
-        let lock = options.lock.and_then(|mode| serde_json::to_value(mode).ok());
+        let lock = options
+            .lock
+            .and_then(|mode| serde_json::to_value(mode).ok());
         if let Some(lock) = lock.as_ref().and_then(serde_json::Value::as_str) {
             all.push(("lock".to_owned(), lock.to_owned()));
         }
@@ -116,7 +118,8 @@ fn outside(l: Language, view: &ProviderView) -> Markup {
                 LockMode::Governance => "provider-lock-governance",
                 LockMode::Compliance => "provider-lock-compliance",
             };
-            l.f(key, [("days", view.options.lock_days.into())])
+            let days = u64::from(view.options.lock_days);
+            l.f(key, [("days", days.into())]).into_owned()
         }
     };
     let bandwidth = view.options.limits.bandwidth.to_string();

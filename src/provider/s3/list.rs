@@ -7,7 +7,8 @@ use super::S3;
 use super::call::Call;
 use crate::engine::storage::Name;
 use crate::engine::{Error, Kind, Result};
-use crate::provider::http::{Method, blocks, element, text};
+use crate::provider::http::Method;
+use crate::provider::xml::{blocks, element, text};
 
 /// A page of a listing: keys and lengths, and the token of the next page.
 pub(in crate::provider) struct Page {
@@ -114,14 +115,11 @@ impl S3 {
 
     /// One page of a listing.
     pub(super) fn page(&self, under: &str, token: Option<&str>, max: usize) -> Result<Page> {
-        let mut call = Call::new(
-            Method::Get,
-            format!("listing {}{under}", self.place()),
-        )
-        .query("list-type", "2")
-        .query("encoding-type", "url")
-        .query("prefix", format!("{}{under}", self.prefix))
-        .query("max-keys", max.to_string());
+        let mut call = Call::new(Method::Get, format!("listing {}{under}", self.place()))
+            .query("list-type", "2")
+            .query("encoding-type", "url")
+            .query("prefix", format!("{}{under}", self.prefix))
+            .query("max-keys", max.to_string());
         if let Some(token) = token {
             call = call.query("continuation-token", token);
         }

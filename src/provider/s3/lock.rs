@@ -14,7 +14,8 @@ use super::S3;
 use super::call::Call;
 use crate::engine::storage::Name;
 use crate::engine::{Error, Kind, Result};
-use crate::provider::http::{Answer, Method, element, refusal};
+use crate::provider::http::{Answer, Method, refusal};
+use crate::provider::xml::element;
 
 /// Who may lift a lock before its time.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -235,7 +236,12 @@ impl S3 {
     }
 
     /// Asks for the deletion of a version and gives the server's answer.
-    pub(in crate::provider) fn ask_delete(&self, key: &str, version: &str, bypass: bool) -> Result<Answer> {
+    pub(in crate::provider) fn ask_delete(
+        &self,
+        key: &str,
+        version: &str,
+        bypass: bool,
+    ) -> Result<Answer> {
         let call = Call::new(
             Method::Delete,
             format!("deleting a version of {key} at {}", self.place()),

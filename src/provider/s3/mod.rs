@@ -195,7 +195,9 @@ impl S3 {
     fn head(&self, name: &Name) -> Result<u64> {
         let key = self.key(name);
         let what = self.what("asking for", name);
-        let answer = Call::new(Method::Head, what.as_str()).key(&key).send(self)?;
+        let answer = Call::new(Method::Head, what.as_str())
+            .key(&key)
+            .send(self)?;
         answer
             .header("content-length")
             .and_then(|n| n.parse().ok())

@@ -1,13 +1,14 @@
 //! Large objects, sent in parts, each checked and retried alone.
 
-use rusty_s3::actions::CreateMultipartUpload;
 use rusty_s3::Credentials;
+use rusty_s3::actions::CreateMultipartUpload;
 
 use super::S3;
 use super::call::Call;
 use crate::engine::storage::Name;
 use crate::engine::{Error, Kind, Result};
-use crate::provider::http::{Method, element};
+use crate::provider::http::Method;
+use crate::provider::xml::element;
 
 /// Above this an object goes in parts.
 pub(super) const PARTS_ABOVE: usize = 64 << 20;

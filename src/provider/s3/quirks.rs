@@ -69,30 +69,36 @@ impl Flavor {
         };
         match self {
             Self::Generic => &COMMON,
-            Self::Aws => &const {
-                Quirks {
-                    virtual_host: true,
-                    locked: &[],
-                    ..COMMON
+            Self::Aws => {
+                &const {
+                    Quirks {
+                        virtual_host: true,
+                        locked: &[],
+                        ..COMMON
+                    }
                 }
-            },
-            Self::Ceph => &const {
-                Quirks {
-                    // It takes the name of its zone group there, which nobody knows.
-                    region_named: false,
-                    locked: &[],
-                    ..COMMON
+            }
+            Self::Ceph => {
+                &const {
+                    Quirks {
+                        // It takes the name of its zone group there, which nobody knows.
+                        region_named: false,
+                        locked: &[],
+                        ..COMMON
+                    }
                 }
-            },
+            }
             // An object under a lock is "WORM protected": an InvalidRequest.
             Self::Minio | Self::Rustfs => &COMMON,
-            Self::Garage => &const {
-                Quirks {
-                    versions: false,
-                    locked: &[],
-                    ..COMMON
+            Self::Garage => {
+                &const {
+                    Quirks {
+                        versions: false,
+                        locked: &[],
+                        ..COMMON
+                    }
                 }
-            },
+            }
         }
     }
 }
