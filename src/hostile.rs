@@ -20,7 +20,7 @@ pub const TARGETS: [Target; 12] = [
     ("member", crate::pool::hostile::member),
     ("manifest", crate::provider::hostile::manifest),
     ("s3", crate::provider::hostile::s3),
-    ("sftp", crate::sources::sftp::hostile::packets),
+    ("sftp", crate::sftp::hostile::packets),
     ("devices", devices),
 ];
 
@@ -152,7 +152,7 @@ mod tests {
         for (target, name, bytes) in crate::provider::hostile::samples() {
             put(target, name, &bytes);
         }
-        for (i, bytes) in crate::sources::sftp::hostile::samples().iter().enumerate() {
+        for (i, bytes) in crate::sftp::hostile::samples().iter().enumerate() {
             put("sftp", &format!("packets-{i}"), bytes);
         }
         for (name, text) in crate::devices::hostile::SAMPLES {

@@ -7,6 +7,7 @@
 pub mod engine;
 pub mod jobs;
 mod privileged;
+pub mod sftp;
 
 // Floor 2: the engine's seams joined to the world.
 pub mod appliance;

@@ -1,4 +1,4 @@
-//! Providers against real servers: a plain folder and Ceph's S3 gateway.
+//! Providers against real servers: a plain folder, OpenSSH and Ceph's S3 gateway.
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,
@@ -7,12 +7,20 @@
 
 #[path = "harness/conformance.rs"]
 mod conformance;
+#[path = "provider/faulty.rs"]
+mod faulty;
 #[path = "harness/mod.rs"]
 mod harness;
+#[path = "provider/lock.rs"]
+mod lock;
 #[path = "provider/peers.rs"]
 mod peers;
+#[path = "provider/conformance.rs"]
+mod providers;
 #[path = "provider/replication.rs"]
 mod replication;
+#[path = "provider/rungs.rs"]
+mod rungs;
 #[path = "provider/s3.rs"]
 mod s3;
 

@@ -15,6 +15,7 @@ mod members;
 mod meter;
 mod page;
 mod pool;
+mod provider;
 mod replicate;
 mod rescue;
 mod restore;
@@ -95,8 +96,11 @@ enum Command {
     Collect(collect::Arguments),
     /// Copy everything, sealed as it is, to an external provider
     Replicate(replicate::Arguments),
-    /// Read a pool's disks on any Linux machine, with the recovery words, writing nothing to them
+    /// Read a pool's disks, or a provider, on any Linux machine with the recovery words, writing nothing there
     Rescue(rescue::Arguments),
+    /// Check what is at the provider, and how it is protected
+    #[command(subcommand)]
+    Provider(provider::Command),
     /// Run the daemon with its panel
     Serve(serve::Arguments),
     /// The console screen of the box
@@ -135,6 +139,7 @@ pub fn main() -> ExitCode {
         Command::Collect(arguments) => collect::run(&context, &arguments),
         Command::Replicate(arguments) => replicate::run(&context, arguments),
         Command::Rescue(arguments) => rescue::run(&context, &arguments),
+        Command::Provider(command) => provider::run(&context, command),
         Command::Serve(arguments) => serve::run(context, arguments),
         Command::Console => serve::console(),
         Command::DiskHelper => serve::disk_helper(),

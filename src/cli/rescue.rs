@@ -1,17 +1,19 @@
-//! `colca rescue`: what is on a pool's disks, on any Linux machine, without a
-//! state folder and without writing anything to the disks.
+//! `colca rescue`: what is on a pool's disks or at the provider, on any Linux
+//! machine, without a state folder and without writing anything there.
 
 use std::fs;
 use std::os::unix::fs::DirBuilderExt as _;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use clap::Subcommand;
 
+use super::provider::Reach;
 use super::{Context, Outcome, ls, restore, secret, snapshots};
 use crate::engine::storage::{Storage, hex};
 use crate::engine::{Error, Kind, Repository};
 use crate::pool::Pool;
+use crate::provider::open_replica;
 
 #[derive(clap::Args)]
 #[command(subcommand_precedence_over_arg = true)]
@@ -20,8 +22,13 @@ pub(crate) struct Arguments {
     #[arg(long, value_name = "FILE")]
     recovery_key: Option<PathBuf>,
     /// Folders on which disks of the pool are mounted, in any order; as many as there are
-    #[arg(required = true, value_name = "DISK")]
+    #[arg(required_unless_present = "from", value_name = "DISK")]
     disks: Vec<PathBuf>,
+    /// Instead of disks, the provider: s3://BUCKET/PREFIX, sftp://USER@HOST:PORT/PATH, or a folder
+    #[arg(long, value_name = "ADDRESS", conflicts_with = "disks")]
+    from: Option<String>,
+    #[command(flatten)]
+    reach: Reach,
     #[command(subcommand)]
     action: Action,
 }
@@ -47,26 +54,15 @@ pub(crate) enum Action {
 }
 
 pub(crate) fn run(context: &Context, arguments: &Arguments) -> anyhow::Result<Outcome> {
-    let pool = Pool::open_read_only(&arguments.disks, None)?;
-    from(
-        context,
-        Arc::new(pool),
-        arguments.recovery_key.as_deref(),
-        &arguments.action,
-    )
-}
-
-/// The same from any storage that holds a pool or a replica of one.
-pub(super) fn from(
-    context: &Context,
-    storage: Arc<dyn Storage>,
-    words: Option<&Path>,
-    action: &Action,
-) -> anyhow::Result<Outcome> {
-    let master = Repository::recover_key(&*storage, &secret::words(words)?)?;
+    let storage: Arc<dyn Storage> = match &arguments.from {
+        Some(address) => Arc::from(open_replica(address, &arguments.reach.given()?)?),
+        None => Arc::new(Pool::open_read_only(&arguments.disks, None)?),
+    };
+    let words = secret::words(arguments.recovery_key.as_deref())?;
+    let master = Repository::recover_key(&*storage, &words)?;
     let caches = Passing::new()?;
     let repository = Repository::open(storage, &caches.0, &master)?;
-    match action {
+    match &arguments.action {
         Action::List => snapshots::print(context, &repository.snapshots()?),
         Action::Ls { what } => ls::print(context, &repository, what),
         Action::Restore { what, target } => restore::restore(context, &repository, what, target),

@@ -20,7 +20,7 @@ pub(crate) struct Arguments {
 pub(crate) fn run(context: &Context, arguments: &Arguments) -> anyhow::Result<Outcome> {
     restore(
         context,
-        &*state::open(context)?,
+        &*state::open_with_replica(context)?,
         &arguments.what,
         &arguments.target,
     )

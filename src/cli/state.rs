@@ -9,11 +9,13 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
-use super::{Context, secret};
+use super::{Context, provider, secret};
 use crate::appliance::keyring::{Form, Home, Keyring, Opener};
 use crate::appliance::tpm::{self, Sealer};
-use crate::engine::{Error, Kind, MasterKey, Passphrase, Repository, Result};
+use crate::engine::storage::Storage;
+use crate::engine::{Error, Kind, MasterKey, Passphrase, Progress, Repository, Result};
 use crate::pool::Pool;
+use crate::provider::Ladder;
 
 /// `$XDG_STATE_HOME/colca`, or `~/.local/state/colca`.
 pub(crate) fn default_folder() -> PathBuf {
@@ -150,19 +152,38 @@ pub(crate) fn open(context: &Context) -> Result<Arc<Repository>> {
 pub(crate) fn open_and_passphrase(
     context: &Context,
 ) -> Result<(Arc<Repository>, Option<Passphrase>)> {
-    let pool = open_pool(context)?;
+    open_storage(context, Arc::new(open_pool(context)?))
+}
+
+/// The repository, with the provider that the environment names below the pool.
+/// What the pool does not even list any more is put back first.
+pub(crate) fn open_with_replica(context: &Context) -> Result<Arc<Repository>> {
+    let pool: Arc<dyn Storage> = Arc::new(open_pool(context)?);
+    let ladder = Ladder::new(pool, Box::new(provider::replica));
+    match ladder.bring_back(&Progress::default()) {
+        Ok(0) => {}
+        Ok(n) => eprintln!("warning: {n} lost objects were put back from the provider"),
+        Err(e) => eprintln!("warning: the provider cannot help now: {e}"),
+    }
+    open_storage(context, Arc::new(ladder)).map(|(repository, _)| repository)
+}
+
+fn open_storage(
+    context: &Context,
+    pool: Arc<dyn Storage>,
+) -> Result<(Arc<Repository>, Option<Passphrase>)> {
     let sealer = tpm::direct();
     let keyring = keyring(context, &*sealer)?;
     let mut asked = None;
     let key = match keyring.home()? {
         Home::TpmAndPassphrase => {
             let passphrase = asked.insert(secret::passphrase(None)?);
-            keyring.open_with(&pool, &Opener::Passphrase(passphrase.clone()))?
+            keyring.open_with(&*pool, &Opener::Passphrase(passphrase.clone()))?
         }
-        _ => keyring.open(&pool)?,
+        _ => keyring.open(&*pool)?,
     };
     drop(keyring);
-    let repository = Repository::open(Arc::new(pool), &caches(context), &key)?;
+    let repository = Repository::open(pool, &caches(context), &key)?;
     Ok((Arc::new(repository), asked))
 }
 

@@ -11,7 +11,7 @@ pub(crate) struct Arguments {
 }
 
 pub(crate) fn run(context: &Context, arguments: &Arguments) -> anyhow::Result<Outcome> {
-    let repository = state::open(context)?;
+    let repository = state::open_with_replica(context)?;
     let report = meter::watch(context, "Verifying", |progress| {
         repository.verify(arguments.data, progress)
     })?;

@@ -6,7 +6,7 @@ use std::io::{self, Read, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use super::{too_short, verify};
+use super::{Access, pace, too_short, verify};
 use crate::engine::storage::{Class, Name, Space, Storage};
 use crate::engine::{Error, Kind, Result};
 
@@ -16,6 +16,7 @@ const TEMP: &str = "tmp";
 pub struct Folder {
     path: PathBuf,
     counter: AtomicU64,
+    access: Access,
 }
 
 impl Folder {
@@ -25,7 +26,24 @@ impl Folder {
     /// # Errors
     /// `Missing` when there is no such folder, `Refused` when it cannot be written.
     pub fn open(path: &Path) -> Result<Self> {
+        Self::open_with(path, Access::default())
+    }
+
+    /// The same, within bounds or to read only.
+    ///
+    /// # Errors
+    /// As [`Folder::open`].
+    pub fn open_with(path: &Path, access: Access) -> Result<Self> {
+        let folder = Self {
+            path: path.to_owned(),
+            counter: AtomicU64::new(0),
+            access,
+        };
         let io = |e| Error::io(format_args!("opening folder {}", path.display()), e);
+        if folder.access.read_only {
+            fs::read_dir(path).map_err(io)?;
+            return Ok(folder);
+        }
         let temp = path.join(TEMP);
         match fs::create_dir(&temp) {
             Err(e) if e.kind() == io::ErrorKind::AlreadyExists => {
@@ -35,10 +53,7 @@ impl Folder {
             }
             other => other.map_err(io)?,
         }
-        Ok(Self {
-            path: path.to_owned(),
-            counter: AtomicU64::new(0),
-        })
+        Ok(folder)
     }
 
     fn file(&self, name: &Name) -> PathBuf {
@@ -72,6 +87,7 @@ fn entries(dir: &Path) -> io::Result<Vec<fs::DirEntry>> {
 
 impl Storage for Folder {
     fn put(&self, name: &Name, bytes: &[u8]) -> Result<()> {
+        self.access.check_write(&self.path.display())?;
         let target = self.file(name);
         let n = self.counter.fetch_add(1, Ordering::Relaxed);
         let temp = self
@@ -80,7 +96,13 @@ impl Storage for Folder {
             .join(format!("{}-{n}", std::process::id()));
         let write = || -> io::Result<()> {
             let mut file = File::create_new(&temp)?;
-            file.write_all(bytes)?;
+            for piece in bytes.chunks(pace::PIECE) {
+                self.access
+                    .pace
+                    .bytes(piece.len())
+                    .map_err(io::Error::other)?;
+                file.write_all(piece)?;
+            }
             // The name must never stand for less than the whole.
             file.sync_data()?;
             if let Some(dir) = target.parent() {
@@ -90,7 +112,9 @@ impl Storage for Folder {
         };
         write().map_err(|e| {
             let _ = fs::remove_file(&temp);
-            Error::io(format_args!("writing {}", target.display()), e)
+            // Stopped, perhaps, while it waited for its turn.
+            let stopped = self.access.pace.bytes(0).err();
+            stopped.unwrap_or_else(|| Error::io(format_args!("writing {}", target.display()), e))
         })
     }
 
@@ -150,6 +174,7 @@ impl Storage for Folder {
     }
 
     fn delete(&self, name: &Name) -> Result<()> {
+        self.access.check_write(&self.path.display())?;
         match fs::remove_file(self.file(name)) {
             Err(e) if e.kind() != io::ErrorKind::NotFound => Err(self.failed("deleting", name, e)),
             _ => Ok(()),

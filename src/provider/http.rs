@@ -9,8 +9,11 @@ use std::time::Duration;
 use base64::Engine as _;
 use jiff::Timestamp;
 use md5::Digest as _;
+use ureq::SendBody;
 use ureq::tls::{Certificate, PemItem, RootCerts, TlsConfig, TlsProvider, parse_pem};
 
+use super::pace::{PIECE, Pace};
+use super::xml::element;
 use crate::engine::{Error, Kind, Result};
 
 /// Tries in all; with the pauses between them about three seconds.
@@ -43,7 +46,7 @@ pub(super) struct Request<'a> {
     pub what: String,
 }
 
-/// An answer with a status below 300.
+/// What the server answered.
 pub(super) struct Answer {
     pub status: u16,
     pub headers: ureq::http::HeaderMap,
@@ -107,25 +110,54 @@ pub(super) fn content_md5(body: &[u8]) -> String {
     base64::engine::general_purpose::STANDARD.encode(md5::Md5::digest(body))
 }
 
-/// Sends the request until it is answered with success or with an error that
-/// another try will not change.
-pub(super) fn send(agent: &Agent, request: &Request<'_>) -> Result<Answer> {
+/// Sends the request until it is answered with something that another try
+/// will not change: success or a refusal.
+pub(super) fn send_any(agent: &Agent, pace: &Pace, request: &Request<'_>) -> Result<Answer> {
     let mut pause = Duration::from_millis(200);
     let mut tries = 1;
     loop {
-        match once(agent, request) {
-            Err(e) if e.kind() == Kind::Transient && tries < TRIES => {
-                tracing::debug!("{e}; trying again in {pause:?}");
-                thread::sleep(pause);
-                pause *= 2;
-                tries += 1;
+        pace.request()?;
+        let error = match once(agent, pace, request) {
+            Ok(answer) if answer.status < 300 => return Ok(answer),
+            Ok(answer) => {
+                let error = refusal(&request.what, &answer);
+                if error.kind() != Kind::Transient {
+                    return Ok(answer);
+                }
+                error
             }
-            done => return done,
+            Err(e) => e,
+        };
+        if error.kind() != Kind::Transient || tries == TRIES {
+            return Err(error);
         }
+        tracing::debug!("{error}; trying again in {pause:?}");
+        thread::sleep(pause);
+        pause *= 2;
+        tries += 1;
     }
 }
 
-fn once(agent: &Agent, request: &Request<'_>) -> Result<Answer> {
+/// A body that waits for its turn, piece by piece.
+struct Paced<'a> {
+    body: &'a [u8],
+    pace: &'a Pace,
+}
+
+impl Read for Paced<'_> {
+    fn read(&mut self, buf: &mut [u8]) -> std::io::Result<usize> {
+        let n = self.body.len().min(buf.len()).min(PIECE);
+        if n > 0 {
+            self.pace.bytes(n).map_err(std::io::Error::other)?;
+        }
+        let (now, later) = self.body.split_at(n);
+        buf[..n].copy_from_slice(now);
+        self.body = later;
+        Ok(n)
+    }
+}
+
+fn once(agent: &Agent, pace: &Pace, request: &Request<'_>) -> Result<Answer> {
     let url = (request.sign)();
     macro_rules! with_headers {
         ($builder:expr) => {
@@ -135,14 +167,36 @@ fn once(agent: &Agent, request: &Request<'_>) -> Result<Answer> {
                 .fold($builder, |b, (name, value)| b.header(*name, value))
         };
     }
+    macro_rules! with_body {
+        ($builder:expr) => {{
+            let builder = with_headers!($builder);
+            if pace.is_bounded() && !request.body.is_empty() {
+                let mut body = Paced {
+                    body: request.body,
+                    pace,
+                };
+                builder
+                    .header("content-length", request.body.len().to_string())
+                    .send(SendBody::from_reader(&mut body))
+            } else {
+                builder.send(request.body)
+            }
+        }};
+    }
     let result = match request.method {
         Method::Get => with_headers!(agent.get(&url)).call(),
         Method::Head => with_headers!(agent.head(&url)).call(),
         Method::Delete => with_headers!(agent.delete(&url)).call(),
-        Method::Put => with_headers!(agent.put(&url)).send(request.body),
-        Method::Post => with_headers!(agent.post(&url)).send(request.body),
+        Method::Put => with_body!(agent.put(&url)),
+        Method::Post => with_body!(agent.post(&url)),
     };
-    let mut response = result.map_err(|e| transport(&request.what, e))?;
+    // Stopped in the middle of a body: that is no fault of the line.
+    let failed = |e| {
+        pace.request()
+            .err()
+            .unwrap_or_else(|| transport(&request.what, e))
+    };
+    let mut response = result.map_err(failed)?;
     let status = response.status().as_u16();
     let length = response.body().content_length();
     let mut body = Vec::new();
@@ -151,7 +205,7 @@ fn once(agent: &Agent, request: &Request<'_>) -> Result<Answer> {
         .as_reader()
         .take(LONGEST)
         .read_to_end(&mut body)
-        .map_err(|e| transport(&request.what, ureq::Error::from(e)))?;
+        .map_err(|e| failed(ureq::Error::from(e)))?;
     let head = matches!(request.method, Method::Head);
     if !head && length.is_some_and(|n| n != body.len() as u64) {
         return Err(Error::new(
@@ -160,15 +214,11 @@ fn once(agent: &Agent, request: &Request<'_>) -> Result<Answer> {
         ));
     }
     let (parts, _) = response.into_parts();
-    let answer = Answer {
+    Ok(Answer {
         status,
         headers: parts.headers,
         body,
-    };
-    if status < 300 {
-        return Ok(answer);
-    }
-    Err(refusal(&request.what, &answer))
+    })
 }
 
 /// The connection failed.
@@ -218,29 +268,29 @@ fn untrusted(what: &str, why: &str) -> String {
     )
 }
 
-/// The text of an XML element of S3's short error documents.
-pub(super) fn element<'a>(xml: &'a str, tag: &str) -> Option<&'a str> {
-    let start = xml.find(&format!("<{tag}>"))? + tag.len() + 2;
-    let len = xml[start..].find(&format!("</{tag}>"))?;
-    Some(&xml[start..start + len])
+/// The server's clock.
+pub(super) fn date(answer: &Answer) -> Option<Timestamp> {
+    let date = jiff::fmt::rfc2822::parse(answer.header("date")?).ok()?;
+    Some(date.timestamp())
 }
 
 /// The server said no.
 pub(super) fn refusal(what: &str, answer: &Answer) -> Error {
     let xml = String::from_utf8_lossy(&answer.body);
     let code = element(&xml, "Code").unwrap_or("");
-    let skew = answer
-        .header("date")
-        .and_then(|date| jiff::fmt::rfc2822::parse(date).ok())
-        .map(|there| (Timestamp::now().as_second() - there.timestamp().as_second()).abs());
+    let skew = date(answer).map(|there| (Timestamp::now().as_second() - there.as_second()).abs());
     let (kind, text) = match (answer.status, code) {
-        (_, "RequestTimeTooSkewed" | "RequestExpired" | "ExpiredToken") => {
-            (Kind::Refused, clock(skew))
-        }
+        (_, "RequestTimeTooSkewed" | "RequestExpired") => (Kind::Refused, clock(skew)),
         (401 | 403, _) if skew.is_some_and(|s| s > SKEW_SECONDS) => (Kind::Refused, clock(skew)),
         (_, "QuotaExceeded" | "StorageFull" | "XMinioStorageFull") | (507, _) => (
             Kind::Full,
             "the provider has no room left; enlarge the contract or forget snapshots".into(),
+        ),
+        (_, "ExpiredToken" | "UserSuspended") => (
+            Kind::Refused,
+            format!(
+                "the access key is no longer valid ({code}); ask the provider, or enter a new one"
+            ),
         ),
         (_, "InvalidAccessKeyId") => (
             Kind::Refused,

@@ -69,6 +69,7 @@ pub struct Service {
     disks: pool::LastLook,
     care: disks::Care,
     catch_up: Arc<find::CatchUp>,
+    replica: Arc<provider::Replica>,
 }
 
 impl Drop for Service {
@@ -100,9 +101,14 @@ impl Service {
             disks: pool::LastLook::default(),
             care: disks::Care::open(state.settings()),
             catch_up: Arc::default(),
+            replica: Arc::default(),
             state,
             jobs,
         });
+        // A provider that cannot be read is said where it is used.
+        if let Err(e) = service.remember_provider() {
+            tracing::warn!("{e}");
+        }
         if !service.claimed() {
             ClaimCode::open(service.state.settings())?;
         }

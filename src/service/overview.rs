@@ -163,10 +163,19 @@ impl Service {
     }
 
     fn look_at_verification(&self, findings: &mut Vec<Finding>) {
-        let newest = self.newest(JobKind::Verify, None);
-        let Some(job) = newest.and_then(|head| self.job(head.id).ok()) else {
-            return;
-        };
+        // The pool's and the provider's, each by itself: that one is well says
+        // nothing of the other.
+        let newest = |subject| self.newest(JobKind::Verify, Some(subject));
+        let pool = ["data", "index"].into_iter().filter_map(newest);
+        let pool = pool.max_by_key(|head| head.id);
+        for head in pool.into_iter().chain(newest("provider")) {
+            if let Ok(job) = self.job(head.id) {
+                self.look_at_one_verification(&job, findings);
+            }
+        }
+    }
+
+    fn look_at_one_verification(&self, job: &JobView, findings: &mut Vec<Finding>) {
         match (job.state, &job.result) {
             (JobState::Failed, Some(result)) => {
                 let count = result["errors"].as_array().map_or(0, Vec::len);
@@ -181,7 +190,7 @@ impl Service {
                 findings.push(finding(
                     Severity::Warning,
                     FindingCode::VerifyFailed,
-                    failure(&job),
+                    failure(job),
                 ));
             }
             _ => {}

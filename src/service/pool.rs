@@ -195,7 +195,7 @@ impl Service {
         let (master, recovery) = (MasterKey::generate()?, RecoveryKey::generate()?);
         self.state.keyring(&id, &*self.sealer)?.remember(&master)?;
         let repository = Repository::create(
-            pool.clone(),
+            self.with_replica(pool.clone()),
             &self.state.repository(&id)?,
             &master,
             &recovery,
@@ -395,7 +395,11 @@ impl Service {
             }
         };
         let folder = self.state.repository(&record.id)?;
-        let repository = Arc::new(Repository::open(pool.clone(), &folder, &key)?);
+        let repository = Arc::new(Repository::open(
+            self.with_replica(pool.clone()),
+            &folder,
+            &key,
+        )?);
         // Never in plain where a TPM kept it, though it may have refused today.
         if opener.is_some() && matches!(keyring.home(), Ok(Home::Plain | Home::Nothing)) {
             keyring.remember(&key)?;

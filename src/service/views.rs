@@ -12,6 +12,7 @@ use crate::engine::tree::{FileType, Meta};
 use crate::engine::{EntryKind, Hit, Kind, Node, Snapshot};
 use crate::jobs;
 use crate::pool::PoolStatus;
+use crate::provider::{Evidence, Flavor, InspectReport, Limits, LockMode, Style};
 
 pub use findings::{Finding, FindingCode, Overview, Severity};
 
@@ -415,6 +416,27 @@ pub struct NewProvider {
     /// PEM of a private certificate authority.
     #[serde(default)]
     pub ca_pem: Option<String>,
+    /// Everything else; stays as it is when it is left out.
+    #[serde(default)]
+    pub options: Option<ProviderOptions>,
+}
+
+/// What may be left as it is about a provider.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct ProviderOptions {
+    /// How addresses are written.
+    pub style: Style,
+    /// Which S3 it is, if that is known.
+    pub flavor: Flavor,
+    /// Storage class of new objects.
+    pub storage_class: Option<String>,
+    /// Lock everything that is replicated.
+    pub lock: Option<LockMode>,
+    /// For so many days at least; 0 for no lock.
+    pub lock_days: u32,
+    /// Bytes and requests a second, bytes a day.
+    pub limits: Limits,
 }
 
 /// The provider as configured, without its secret, and how replication stands.
@@ -434,6 +456,12 @@ pub struct ProviderView {
     pub access_key: String,
     /// See [`NewProvider::ca_pem`].
     pub ca_pem: Option<String>,
+    /// See [`NewProvider::options`].
+    pub options: ProviderOptions,
+    /// What the newest inspection found.
+    pub inspection: Option<InspectReport>,
+    /// What the newest probe of the lock found.
+    pub probe: Option<Evidence>,
     /// The newest replication job that ended.
     pub last: Option<JobView>,
     /// The newest one that ended well.

@@ -2,40 +2,13 @@
 
 use std::path::Path;
 
-use serde::{Deserialize, Serialize};
-
 mod local;
-pub(crate) mod sftp;
+mod sftp;
+
+pub use crate::sftp::{SftpAuth, SftpConfig, sftp_host_key};
 
 use crate::engine::Result;
 use crate::engine::tree::{Target, Tree};
-
-/// How to prove who we are to an SFTP server.
-#[derive(Clone, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum SftpAuth {
-    /// A password.
-    Password(String),
-    /// A private key in OpenSSH format, without passphrase.
-    PrivateKey(String),
-}
-
-/// An SFTP file server and a folder on it.
-#[derive(Clone, Serialize, Deserialize)]
-pub struct SftpConfig {
-    /// Name or address.
-    pub host: String,
-    /// Port, usually 22.
-    pub port: u16,
-    /// Account.
-    pub user: String,
-    /// Password or key.
-    pub auth: SftpAuth,
-    /// Absolute folder on the server.
-    pub path: String,
-    /// The pinned host key in OpenSSH one-line form (`ssh-ed25519 AAAA…`). Any other key is refused.
-    pub host_key: String,
-}
 
 /// A local folder as [`Tree`] (backup).
 pub fn local_tree(path: &Path) -> Result<Box<dyn Tree>> {
@@ -52,10 +25,6 @@ pub fn sftp_tree(config: &SftpConfig) -> Result<Box<dyn Tree>> {
 /// An SFTP folder as [`Target`]; `config.path` is made if it does not exist.
 pub fn sftp_target(config: &SftpConfig) -> Result<Box<dyn Target>> {
     Ok(Box::new(sftp::target::SftpTarget::new(config)?))
-}
-/// Asks a server for its host key (OpenSSH one-line form) without logging in, so that a person can compare and pin it.
-pub fn sftp_host_key(host: &str, port: u16) -> Result<String> {
-    sftp::host_key(host, port)
 }
 
 /// A name that no other file has: random, and told apart by people.

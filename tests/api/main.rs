@@ -123,6 +123,9 @@ const ROUTES: &[(Method, &str)] = &[
     (Method::GET, "/provider"),
     (Method::PUT, "/provider"),
     (Method::POST, "/provider/replicate"),
+    (Method::POST, "/provider/verify"),
+    (Method::GET, "/provider/probes"),
+    (Method::POST, "/provider/probes"),
     (Method::POST, "/verify"),
 ];
 

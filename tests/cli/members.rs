@@ -122,3 +122,33 @@ fn loose_disks_are_read_without_writing_to_them() {
     let alone = command.args(["--recovery-key", &words, "list"]).run();
     alone.code(5).says(&["disk1", "disk3"]);
 }
+
+#[test]
+fn a_replica_is_read_without_box_and_disks() {
+    let (stage, words, source) = Stage::backed_up("1+1", 2);
+    let words = stage.file("words", &words.join(" "));
+    let replica = stage.path("replica");
+    let replica = replica.to_str().unwrap();
+    stage.colca(["replicate", "--to", replica]).ok();
+    for gone in ["state", "disk1", "disk2"] {
+        std::fs::remove_dir_all(stage.path(gone)).unwrap();
+    }
+    let before = files(&stage.path("replica"));
+    let rescue = |from: &str, action: &[&str]| {
+        let mut command = stage.command(["rescue", "--from", from, "--recovery-key", &words]);
+        command.args(action).run()
+    };
+    let list = rescue(replica, &["list", "--json"]).ok().json();
+    assert_eq!(list[0]["name"], "docs", "{list}");
+    let target = stage.path("target");
+    rescue(replica, &["restore", "docs", target.to_str().unwrap()]).ok();
+    same(&source, &target);
+    assert!(
+        files(&stage.path("replica")) == before,
+        "nothing was written"
+    );
+    let elsewhere = stage.path("elsewhere");
+    std::fs::create_dir(&elsewhere).unwrap();
+    let nothing = rescue(elsewhere.to_str().unwrap(), &["list"]).code(5);
+    nothing.says(&["holds no replica"]);
+}

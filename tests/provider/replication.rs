@@ -17,7 +17,7 @@ use tempfile::TempDir;
 use super::conformance::{noise, segment};
 use super::harness::peers::Ceph;
 
-fn new_pool(dir: &Path) -> Pool {
+pub fn new_pool(dir: &Path) -> Pool {
     let members: Vec<NewMember> = (0..3)
         .map(|i| {
             let path = dir.join(format!("disk{i}"));
@@ -32,12 +32,12 @@ fn new_pool(dir: &Path) -> Pool {
     Pool::create(&members, "2+1".parse().unwrap()).unwrap()
 }
 
-fn disks(dir: &Path) -> Vec<PathBuf> {
+pub fn disks(dir: &Path) -> Vec<PathBuf> {
     (0..3).map(|i| dir.join(format!("disk{i}"))).collect()
 }
 
 /// Fills a storage with a header, segments and snapshot records; what they are.
-fn fill(storage: &dyn Storage, segments: u64, len: usize) -> BTreeMap<Name, Vec<u8>> {
+pub fn fill(storage: &dyn Storage, segments: u64, len: usize) -> BTreeMap<Name, Vec<u8>> {
     let mut all = BTreeMap::new();
     for i in 0..segments {
         let bytes = noise(i, len + i as usize);
@@ -55,7 +55,7 @@ fn fill(storage: &dyn Storage, segments: u64, len: usize) -> BTreeMap<Name, Vec<
 }
 
 /// The replica is what the pool was, byte for byte, and its manifest says so.
-fn assert_replica(replica: &dyn Storage, want: &BTreeMap<Name, Vec<u8>>) {
+pub fn assert_replica(replica: &dyn Storage, want: &BTreeMap<Name, Vec<u8>>) {
     let manifest = Manifest::decode(&replica.get(&Name::Manifest).unwrap()).unwrap();
     let lengths: BTreeMap<Name, u64> = want.iter().map(|(n, b)| (*n, b.len() as u64)).collect();
     assert_eq!(manifest.objects, lengths);

@@ -66,6 +66,11 @@ pub fn router() -> Router<AppState> {
         .route("/snapshots/{id}/restore", post(snapshots::restore))
         .route("/provider", get(provider::show).put(provider::set))
         .route("/provider/replicate", post(provider::replicate))
+        .route("/provider/verify", post(provider::inspect))
+        .route(
+            "/provider/probes",
+            get(provider::probes).post(provider::probe),
+        )
         .route("/verify", post(provider::verify))
         .fallback(async || Problem::new(Kind::Missing, "there is no such address in the API"))
         .method_not_allowed_fallback(async || {

@@ -9,6 +9,7 @@ use super::auth::{Caller, answer};
 use super::jobs::{Started, started};
 use super::problem::Problem;
 use crate::panel::AppState;
+use crate::provider::Evidence;
 use crate::service::{NewProvider, ProviderView};
 
 #[derive(Deserialize)]
@@ -35,6 +36,35 @@ pub(super) async fn set(
 
 pub(super) async fn replicate(State(app): State<AppState>, _: Caller) -> Result<Started, Problem> {
     started(&app, |service| service.run_replicate()).await
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Inspect {
+    #[serde(default)]
+    sample: Option<u64>,
+}
+
+pub(super) async fn inspect(
+    State(app): State<AppState>,
+    _: Caller,
+    Body(Inspect { sample }): Body<Inspect>,
+) -> Result<Started, Problem> {
+    started(&app, move |service| service.run_inspect(sample)).await
+}
+
+pub(super) async fn probe(
+    State(app): State<AppState>,
+    _: Caller,
+) -> Result<Json<Evidence>, Problem> {
+    answer(&app, |service| service.probe_provider()).await
+}
+
+pub(super) async fn probes(
+    State(app): State<AppState>,
+    _: Caller,
+) -> Result<Json<Vec<Evidence>>, Problem> {
+    answer(&app, |service| service.probes()).await
 }
 
 pub(super) async fn verify(

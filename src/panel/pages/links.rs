@@ -70,6 +70,10 @@ pub const FIND: &str = "/find";
 pub const PROVIDER: &str = "/provider";
 /// Replicates now (post only).
 pub const REPLICATE: &str = "/provider/replicate";
+/// Inspects the replica now (post only).
+pub const INSPECT: &str = "/provider/verify";
+/// Probes the provider's lock now (post only).
+pub const PROBE: &str = "/provider/probe";
 /// What the box did.
 pub const JOBS: &str = "/jobs";
 

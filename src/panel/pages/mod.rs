@@ -110,6 +110,8 @@ pub fn router() -> Router<AppState> {
         )
         .route(links::PROVIDER, get(provider::show).post(provider::save))
         .route(links::REPLICATE, post(provider::replicate))
+        .route(links::INSPECT, post(provider::inspect))
+        .route(links::PROBE, post(provider::probe))
         .route(links::JOBS, get(jobs::list))
         .route("/jobs/{id}", get(jobs::show))
         .route("/jobs/{id}/live", get(live::stream))

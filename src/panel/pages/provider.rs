@@ -9,9 +9,10 @@ use super::icons::{self, icon};
 use super::layout::{self, Head, Section};
 use super::parts::{self, Field, Level};
 use super::visit::{Fields, Mistakes, Posted, Visit};
-use super::{jobs, links};
-use crate::panel::texts::Key;
-use crate::service::{NewProvider, ProviderView};
+use super::{format, jobs, links};
+use crate::panel::texts::{Key, Language};
+use crate::provider::LockMode;
+use crate::service::{NewProvider, ProviderOptions, ProviderView};
 
 /// State and form.
 pub async fn show(visit: Visit) -> Result<Response, Fault> {
@@ -28,6 +29,17 @@ pub async fn show(visit: Visit) -> Result<Response, Fault> {
             .iter()
             .map(|(n, v)| ((*n).to_owned(), (*v).clone()))
             .collect();
+        let options = &view.options;
+        let lock = options
+            .lock
+            .and_then(|mode| serde_json::to_value(mode).ok());
+        if let Some(lock) = lock.as_ref().and_then(serde_json::Value::as_str) {
+            all.push(("lock".to_owned(), lock.to_owned()));
+        }
+        if options.lock_days > 0 {
+            all.push(("lock_days".to_owned(), options.lock_days.to_string()));
+        }
+        all.push(("bandwidth".to_owned(), options.limits.bandwidth.to_string()));
         if let Some(pem) = &view.ca_pem {
             all.push(("ca_pem".to_owned(), pem.clone()));
         }
@@ -83,10 +95,67 @@ fn state(visit: &Visit, view: &ProviderView) -> Markup {
                     }
                 }
             }
+            (outside(l, view))
             @if let Some(job) = view.job {
                 p { a.button.plain href=(links::job(job)) { (icon(icons::RUN)) (l.t("see-progress")) } }
             } @else {
                 (parts::post_button(visit.csrf(), links::REPLICATE, "", icons::START, &l.t("replicate-now")))
+                (parts::post_button(visit.csrf(), links::INSPECT, "plain", icons::RUN, &l.t("provider-inspect")))
+                @if view.options.lock.is_some() {
+                    (parts::post_button(visit.csrf(), links::PROBE, "plain", icons::RUN, &l.t("provider-probe")))
+                }
+            }
+        }
+    }
+}
+
+/// What is out there, and how it is protected.
+fn outside(l: Language, view: &ProviderView) -> Markup {
+    let lock = match view.options.lock {
+        None => l.t("provider-lock-none").into_owned(),
+        Some(mode) => {
+            let key = match mode {
+                LockMode::Governance => "provider-lock-governance",
+                LockMode::Compliance => "provider-lock-compliance",
+            };
+            let days = u64::from(view.options.lock_days);
+            l.f(key, [("days", days.into())]).into_owned()
+        }
+    };
+    let bandwidth = view.options.limits.bandwidth.to_string();
+    html! {
+        dl.facts {
+            @if let Some(found) = &view.inspection {
+                @if let Some(at) = found.time {
+                    dt { (l.t("provider-inspected")) }
+                    dd { (parts::when_ago(l, at)) }
+                }
+                dt { (l.t("provider-stored")) }
+                dd { (format::size(l, found.stored_bytes)) }
+                dt { (l.t("provider-lag")) }
+                dd {
+                    @if found.lag_objects == 0 { (l.t("provider-lag-none")) }
+                    @else { (format::size(l, found.lag_bytes)) }
+                }
+                @if found.bad > 0 {
+                    dt { (l.t("provider-bad")) }
+                    dd { (parts::badge(Level::Bad, &format::count(l, found.bad))) }
+                }
+            }
+            dt { (l.t("provider-lock")) }
+            dd { (lock) }
+            @if let Some(probe) = &view.probe {
+                dt { (l.t("provider-probed")) }
+                dd {
+                    (parts::when_ago(l, probe.time)) " "
+                    @if !probe.held { (parts::badge(Level::Bad, &l.t("provider-probe-open"))) }
+                    @else if probe.can_bypass == Some(true) { (parts::badge(Level::Warn, &l.t("provider-probe-bypass"))) }
+                    @else { (parts::badge(Level::Good, &l.t("provider-probe-held"))) }
+                }
+            }
+            @if !bandwidth.is_empty() {
+                dt { (l.t("provider-bandwidth")) }
+                dd { (bandwidth) }
             }
         }
     }
@@ -131,9 +200,89 @@ fn form(visit: &Visit, view: &ProviderView, fields: &Fields, mistakes: &Mistakes
                 .value(fields.get("ca_pem"))
                 .optional()
                 .area())
+            fieldset {
+                legend { (l.t("provider-lock")) }
+                p.soft { (l.t("provider-lock-hint")) }
+                @for (value, key) in LOCKS {
+                    (parts::choice("lock", value, lock_of(fields) == value, &l.t(Key(key)), ""))
+                }
+            }
+            (text("lock_days", &l.t("provider-lock-days"), Some(&l.t("provider-lock-days-hint")), true))
+            (text("bandwidth", &l.t("provider-bandwidth"), Some(&l.t("provider-bandwidth-hint")), true))
             button.button type="submit" { (icon(icons::PROVIDER)) (l.t("provider-save")) }
         }
     }
+}
+
+/// The ways to lock, and their texts.
+const LOCKS: [(&str, &str); 3] = [
+    ("none", "provider-lock-none"),
+    ("governance", "provider-lock-governance-name"),
+    ("compliance", "provider-lock-compliance-name"),
+];
+
+fn lock_of(fields: &Fields) -> &str {
+    match fields.get("lock") {
+        "" => "none",
+        other => other,
+    }
+}
+
+/// The options a person may choose here; the others stay as they are.
+fn chosen(
+    l: Language,
+    fields: &Fields,
+    view: &ProviderView,
+    mistakes: &mut Mistakes,
+) -> ProviderOptions {
+    let mut options = view.options.clone();
+    options.lock = lock_of(fields).parse().ok();
+    options.lock_days = match fields.get("lock_days") {
+        "" => 0,
+        days => days.parse().unwrap_or_default(),
+    };
+    if options.lock.is_some() && !(1..=36_500).contains(&options.lock_days) {
+        mistakes.add("lock_days", l.t("provider-lock-days-wrong"));
+    }
+    match fields.get("bandwidth").parse() {
+        Ok(schedule) => options.limits.bandwidth = schedule,
+        Err(_) => mistakes.add("bandwidth", l.t("provider-bandwidth-wrong")),
+    }
+    options
+}
+
+/// Inspects the replica now and goes to the job.
+pub async fn inspect(Posted { visit, .. }: Posted) -> Response {
+    let l = visit.l;
+    match visit.ask(|s| s.run_inspect(None)).await {
+        Ok(job) => Redirect::to(&links::job(job)).into_response(),
+        Err(fault) => {
+            let (title, body) = fault.words(l);
+            visit.done(links::PROVIDER, Level::Bad, title, body)
+        }
+    }
+}
+
+/// Probes the lock and says what came of it.
+pub async fn probe(Posted { visit, .. }: Posted) -> Response {
+    let l = visit.l;
+    let (level, title, body) = match visit.ask(|s| s.probe_provider()).await {
+        Ok(found) if found.held => (
+            Level::Good,
+            l.t("provider-probe-good").into_owned(),
+            l.t("provider-probe-good-body").into_owned(),
+        ),
+        Ok(_) => (
+            Level::Bad,
+            l.t("provider-probe-bad").into_owned(),
+            l.t("provider-probe-bad-body").into_owned(),
+        ),
+        Err(fault) => {
+            let (title, body) = fault.words(l);
+            return visit.done(links::PROVIDER, Level::Bad, title, body);
+        }
+    };
+    visit.done(links::PROVIDER, level, title, body)
 }
 
 /// Checks access and remembers the provider.
@@ -153,6 +302,7 @@ pub async fn save(Posted { visit, fields }: Posted) -> Result<Response, Fault> {
     if !view.configured && fields.get("secret_key").is_empty() {
         mistakes.add("secret_key", l.t("field-empty"));
     }
+    let options = chosen(l, &fields, &view, &mut mistakes);
     if !mistakes.none() {
         return Ok(page(&visit, &view, &fields, &mistakes, None));
     }
@@ -166,6 +316,7 @@ pub async fn save(Posted { visit, fields }: Posted) -> Result<Response, Fault> {
         ca_pem: fields
             .filled("ca_pem")
             .map(|p| p.replace("\r\n", "\n") + "\n"),
+        options: Some(options),
     };
     match visit.ask(move |s| s.set_provider(&new)).await {
         Ok(_) => Ok(visit.done(

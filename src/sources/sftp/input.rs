@@ -5,12 +5,13 @@
 use std::collections::VecDeque;
 use std::sync::Arc;
 
-use super::client::{Client, Failed, InUse};
-use super::lane::Asked;
-use super::wire::{Attrs, Fault, Frame, Packet, kind, open};
-use super::{meta, show};
+use super::meta;
 use crate::engine::tree::{Input, Meta};
 use crate::engine::{Error, Kind, Result};
+use crate::sftp::client::{Client, Failed, InUse};
+use crate::sftp::lane::Asked;
+use crate::sftp::show;
+use crate::sftp::wire::{Attrs, Fault, Frame, Packet, kind, open};
 
 /// Bytes asked for ahead of the reader, for each open file.
 const AHEAD: u64 = 4 << 20;

@@ -1,68 +1,29 @@
 //! File servers over SFTP, for backup and for restore.
 //!
-//! [`wire`] knows the packets, [`ssh`] gets a channel open, [`lane`] lets many
-//! threads speak on it, [`client`] keeps a few of them alive; [`tree`] with
-//! [`input`], and [`target`], are what the engine sees.
+//! [`crate::sftp`] speaks with the server; [`tree`] with [`input`], and
+//! [`target`], are what the engine sees.
 //!
 //! What SFTP version 3 cannot say is not there: times are whole seconds from
 //! 1970 to 2106, there are no inode numbers (hard links are saved as separate
 //! files, deduplicated), no extended attributes or ACLs, no holes, no device
 //! numbers.
 
-mod client;
-#[cfg(any(test, fuzzing))]
-pub(crate) mod hostile;
 mod input;
-mod lane;
-mod ssh;
 pub(super) mod target;
 pub(super) mod tree;
-mod wire;
 
 use std::collections::BTreeMap;
 
-use crate::engine::Result;
 use crate::engine::tree::{FileType, Meta, Time};
+use crate::sftp::{S_IFDIR, S_IFMT, wire};
 
-/// See [`super::sftp_host_key`].
-pub(super) fn host_key(host: &str, port: u16) -> Result<String> {
-    let runtime = client::runtime()?;
-    let owned = host.to_owned();
-    let key = client::wait_for(&runtime, async move { ssh::host_key(&owned, port).await });
-    runtime.shutdown_background();
-    key
-}
-
-/// The type bits of `st_mode`.
-const S_IFMT: u32 = 0o170_000;
+/// The other types of `st_mode`.
 const S_IFSOCK: u32 = 0o140_000;
 const S_IFLNK: u32 = 0o120_000;
 const S_IFREG: u32 = 0o100_000;
 const S_IFBLK: u32 = 0o060_000;
-const S_IFDIR: u32 = 0o040_000;
 const S_IFCHR: u32 = 0o020_000;
 const S_IFIFO: u32 = 0o010_000;
-
-/// `folder/name`, for `/` too.
-fn join(folder: &[u8], name: &[u8]) -> Vec<u8> {
-    let mut path = folder.to_vec();
-    if !path.ends_with(b"/") {
-        path.push(b'/');
-    }
-    path.extend_from_slice(name);
-    path
-}
-
-/// The folder of a configuration, without slashes at its end.
-fn top(config: &super::SftpConfig) -> Vec<u8> {
-    let path = config.path.trim_end_matches('/');
-    if path.is_empty() { "/" } else { path }.into()
-}
-
-/// A path for messages.
-fn show(path: &[u8]) -> String {
-    String::from_utf8_lossy(path).into_owned()
-}
 
 /// What the server said, as the engine keeps it; a link's target is left empty.
 /// In words if it cannot be kept.

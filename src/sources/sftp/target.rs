@@ -11,14 +11,15 @@ mod place;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use self::place::{Place, make_all, make_folder};
-use super::super::SftpConfig;
-use super::client::{Client, Failed};
+use self::place::Place;
 use super::tree::describe;
-use super::wire::{Attrs, Fault, Packet, kind};
-use super::{S_IFDIR, S_IFIFO, S_IFLNK, S_IFMT, S_IFREG};
+use super::{S_IFIFO, S_IFLNK, S_IFREG};
 use crate::engine::tree::{FileType, Meta, Output, Target};
 use crate::engine::{Error, Kind, Result};
+use crate::sftp::client::{Client, Failed};
+use crate::sftp::files::{make_all, make_folder};
+use crate::sftp::wire::{Attrs, Fault, Packet, kind};
+use crate::sftp::{S_IFDIR, S_IFMT, SftpConfig};
 
 /// A folder on a file server that a restore fills.
 pub(in crate::sources) struct SftpTarget {
@@ -47,7 +48,7 @@ impl SftpTarget {
     /// Connects, and makes the folder and its parents if they are not there.
     pub fn new(config: &SftpConfig) -> Result<Self> {
         let client = Client::new(config)?;
-        let top = super::top(config);
+        let top = crate::sftp::top(config);
         make_all(&client, &top)?;
         Ok(Self {
             description: describe(config),

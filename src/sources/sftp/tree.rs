@@ -4,14 +4,14 @@ use std::collections::{BTreeMap, VecDeque};
 use std::ops::Range;
 use std::sync::Arc;
 
-use super::super::SftpConfig;
-use super::client::{Client, Failed};
 use super::input::open_input;
-use super::lane::{Asked, Lane};
-use super::wire::{Attrs, Fault, Frame, Packet, code, kind};
-use super::{S_IFDIR, S_IFLNK, S_IFMT, join, meta, show};
+use super::{S_IFLNK, meta};
 use crate::engine::tree::{Entry, Examined, FileType, Folder, Input, Meta, Names, Tree};
 use crate::engine::{Error, Kind, Result};
+use crate::sftp::client::{Client, Failed};
+use crate::sftp::lane::{Asked, Lane};
+use crate::sftp::wire::{Attrs, Fault, Frame, Packet, code, kind};
+use crate::sftp::{S_IFDIR, S_IFMT, SftpConfig, join, show};
 
 /// Requests about single entries under way at once while a folder is listed.
 const QUESTIONS: usize = 64;
@@ -41,7 +41,7 @@ impl SftpTree {
     pub fn new(config: &SftpConfig) -> Result<Self> {
         Ok(Self {
             client: Client::new(config)?,
-            path: super::top(config),
+            path: crate::sftp::top(config),
             description: describe(config),
         })
     }

@@ -71,6 +71,7 @@ mgr initial modules =
 [client.admin]
 rgw data = {d}/rgw
 rgw thread pool size = 64
+rgw dns name = localhost
 rgw frontends = beast endpoint=127.0.0.1:{port} ssl_endpoint=127.0.0.1:{tls_port} ssl_certificate={d}/rgw.crt ssl_private_key={d}/rgw.key
 "
             ),
@@ -220,6 +221,7 @@ rgw frontends = beast endpoint=127.0.0.1:{port} ssl_endpoint=127.0.0.1:{tls_port
             access_key: self.access_key.clone(),
             secret_key: self.secret_key.clone(),
             ca_pem: None,
+            ..S3Config::default()
         }
     }
 }

@@ -3,12 +3,12 @@
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use super::super::client::InUse;
-use super::super::lane::Asked;
-use super::super::wire::{Attrs, Packet, kind};
 use super::place::Place;
 use crate::engine::Result;
 use crate::engine::tree::Output;
+use crate::sftp::client::InUse;
+use crate::sftp::lane::Asked;
+use crate::sftp::wire::{Attrs, Packet, kind};
 
 /// Bytes sent ahead of the server's answers, for each open file.
 const AHEAD: u64 = 4 << 20;

@@ -4,14 +4,15 @@
 use std::collections::HashSet;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use super::super::client::{Client, Failed};
 use super::super::input::open_input;
-use super::super::lane::Lane;
-use super::super::wire::{Attrs, Fault, Packet, code, kind, open};
-use super::super::{S_IFDIR, S_IFMT, join, show};
 use super::output::SftpOutput;
 use crate::engine::tree::{Input as _, Output as _};
 use crate::engine::{Error, Kind, Result};
+use crate::sftp::client::{Client, Failed};
+use crate::sftp::files::rename;
+use crate::sftp::lane::Lane;
+use crate::sftp::wire::{Attrs, Fault, Packet, code, kind, open};
+use crate::sftp::{S_IFDIR, S_IFMT, join, show};
 use crate::sources::temporary_name;
 
 /// The top of a restore and what is known of the folders below.
@@ -20,67 +21,6 @@ pub(super) struct Place {
     top: Vec<u8>,
     /// Folders known to be real ones, by their path on the server.
     known: Mutex<HashSet<Vec<u8>>>,
-}
-
-/// Makes a folder with its parents; a link to a folder is as good.
-pub(super) fn make_all(client: &Client, path: &[u8]) -> Result<()> {
-    let making = |f: Failed| f.say(format!("making the folder {}:{}", client.name, show(path)));
-    match client.stat(path, true) {
-        Ok(a) if a.permissions.is_none_or(|p| p & S_IFMT == S_IFDIR) => return Ok(()),
-        Ok(_) => {
-            return Err(Error::new(
-                Kind::Refused,
-                format!(
-                    "{}:{} is not a folder; give a folder",
-                    client.name,
-                    show(path)
-                ),
-            ));
-        }
-        Err(f) if f.is_missing() => {}
-        Err(f) => return Err(making(f)),
-    }
-    let parent = path.rsplitn(2, |b| *b == b'/').nth(1).unwrap_or_default();
-    if !parent.is_empty() {
-        make_all(client, parent)?;
-    }
-    make_folder(client, path, 0o755).map_err(making)
-}
-
-pub(super) fn make_folder(client: &Client, path: &[u8], mode: u32) -> Result<(), Failed> {
-    let attrs = Attrs {
-        permissions: Some(mode),
-        ..Attrs::default()
-    };
-    client.on_lane(|lane| {
-        lane.ask(Packet::new(kind::MKDIR).bytes(path).attrs(&attrs))?
-            .done()
-    })
-}
-
-/// Renames, replacing what is there.
-fn rename(lane: &Lane, from: &[u8], to: &[u8]) -> Result<(), Fault> {
-    let plain = || {
-        lane.ask(Packet::new(kind::RENAME).bytes(from).bytes(to))?
-            .done()
-    };
-    if lane.offers.posix_rename {
-        return lane
-            .ask(
-                Packet::extended("posix-rename@openssh.com")
-                    .bytes(from)
-                    .bytes(to),
-            )?
-            .done();
-    }
-    // Without the extension a rename does not replace.
-    match plain() {
-        Err(Fault::Status(_)) => {
-            lane.ask(Packet::new(kind::REMOVE).bytes(to))?.done()?;
-            plain()
-        }
-        other => other,
-    }
 }
 
 impl Place {

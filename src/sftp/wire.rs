@@ -9,10 +9,10 @@
 use crate::engine::{Error, Kind};
 
 /// Longest packet accepted. OpenSSH's largest is 256 KiB.
-pub(super) const LONGEST: usize = 1 << 20;
+pub(crate) const LONGEST: usize = 1 << 20;
 
 /// Packet types.
-pub(super) mod kind {
+pub(crate) mod kind {
     pub const INIT: u8 = 1;
     pub const VERSION: u8 = 2;
     pub const OPEN: u8 = 3;
@@ -42,7 +42,7 @@ pub(super) mod kind {
 }
 
 /// Status codes.
-pub(super) mod code {
+pub(crate) mod code {
     pub const OK: u32 = 0;
     pub const EOF: u32 = 1;
     pub const NO_SUCH_FILE: u32 = 2;
@@ -54,7 +54,7 @@ pub(super) mod code {
 }
 
 /// Flags of OPEN.
-pub(super) mod open {
+pub(crate) mod open {
     pub const READ: u32 = 1;
     pub const WRITE: u32 = 2;
     pub const CREATE: u32 = 8;
@@ -63,7 +63,7 @@ pub(super) mod open {
 
 /// Why a request was not answered as hoped.
 #[derive(Debug)]
-pub(super) enum Fault {
+pub(crate) enum Fault {
     /// The server answered: no.
     Status(Status),
     /// The connection is gone, silent, or speaks nonsense: another one may do better.
@@ -72,7 +72,7 @@ pub(super) enum Fault {
 
 /// The server's answer to a request that gives nothing back.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Status {
+pub(crate) struct Status {
     pub code: u32,
     pub text: String,
 }
@@ -105,7 +105,7 @@ impl Fault {
 }
 
 /// A request under construction: length, type and id come first, filled in by [`Packet::seal`].
-pub(super) struct Packet(Vec<u8>);
+pub(crate) struct Packet(Vec<u8>);
 
 impl Packet {
     pub fn new(kind: u8) -> Self {
@@ -173,7 +173,7 @@ impl Packet {
 
 /// Attributes as version 3 knows them; what the server left out is `None`.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(super) struct Attrs {
+pub(crate) struct Attrs {
     pub size: Option<u64>,
     /// User and group number.
     pub owner: Option<(u32, u32)>,
@@ -252,7 +252,7 @@ impl<'a> Fields<'a> {
 
 /// One whole packet from the server, without its length: type, id, fields.
 #[derive(Debug)]
-pub(super) struct Frame(Vec<u8>);
+pub(crate) struct Frame(Vec<u8>);
 
 impl Frame {
     fn fields(&self) -> Fields<'_> {
@@ -383,7 +383,7 @@ fn printable(text: &[u8]) -> String {
 
 /// Cuts the byte stream into packets.
 #[derive(Default)]
-pub(super) struct Cutter {
+pub(crate) struct Cutter {
     head: Vec<u8>,
     body: Vec<u8>,
     want: usize,

@@ -13,7 +13,7 @@ use russh::{Channel, ChannelMsg, MethodKind, cipher};
 use tokio::net::TcpStream;
 use zeroize::Zeroizing;
 
-use super::super::{SftpAuth, SftpConfig};
+use super::{SftpAuth, SftpConfig};
 use crate::engine::{Error, Kind, Result};
 
 /// How long connecting and logging in may take in all.
@@ -21,7 +21,7 @@ const PATIENCE: Duration = Duration::from_secs(20);
 
 /// A configuration whose keys have been read, so that what is wrong with them
 /// is said before anything is connected.
-pub(super) struct Login {
+pub(crate) struct Login {
     host: String,
     port: u16,
     user: String,
@@ -35,7 +35,7 @@ enum Proof {
 }
 
 /// An open channel on which an SFTP server speaks, and the connection that carries it.
-pub(super) struct Opened {
+pub(crate) struct Opened {
     pub channel: Channel<client::Msg>,
     /// Dropping it ends the connection.
     pub connection: client::Handle<Gate>,
@@ -240,7 +240,7 @@ impl Login {
 }
 
 /// The server's host key, without logging in.
-pub(super) async fn host_key(host: &str, port: u16) -> Result<String> {
+pub(crate) async fn host_key(host: &str, port: u16) -> Result<String> {
     let work = async {
         let seen = reach(host, port, None).await?.1;
         seen.to_openssh().map_err(|e| {
@@ -282,7 +282,7 @@ fn broken(host: &str, port: u16, what: &str, e: russh::Error) -> Error {
 }
 
 /// Decides whether the server is the one that was pinned.
-pub(super) struct Gate {
+pub(crate) struct Gate {
     pinned: Option<PublicKey>,
     /// What the server showed.
     seen: Arc<Mutex<Option<PublicKey>>>,

@@ -11,7 +11,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use super::super::SftpConfig;
+use super::SftpConfig;
 use super::lane::Lane;
 use super::ssh::Login;
 use super::wire::{Attrs, Fault, Packet, code, kind};
@@ -25,7 +25,7 @@ const CROWD: usize = 2;
 const PAUSES: [u64; 4] = [0, 1, 2, 4];
 
 /// The server and our connections to it.
-pub(super) struct Client {
+pub(crate) struct Client {
     login: Arc<Login>,
     /// Shut down without waiting when dropped, see [`Drop`].
     runtime: Option<tokio::runtime::Runtime>,
@@ -46,7 +46,7 @@ struct Lanes {
 }
 
 /// A lane in use; counts as busy until dropped.
-pub(super) struct InUse(Arc<Lane>);
+pub(crate) struct InUse(Arc<Lane>);
 
 impl InUse {
     fn new(lane: &Arc<Lane>) -> Self {
@@ -199,22 +199,49 @@ impl Client {
         self.on_lane(|lane| lane.ask(Packet::new(kind).bytes(path))?.done())
     }
 
-    /// Whether the file system of `path` is known to have no room left.
-    pub fn is_full(&self, path: &[u8]) -> bool {
+    /// Bytes of the file system of `path` in all and free for us; `None` where
+    /// the server does not say.
+    pub fn room(&self, path: &[u8]) -> Result<Option<(u64, u64)>, Failed> {
+        Ok(self.statvfs(path)?.map(|seen| (seen.total, seen.free)))
+    }
+
+    fn statvfs(&self, path: &[u8]) -> Result<Option<Room>, Failed> {
         self.on_lane(|lane| {
             if !lane.offers.statvfs {
-                return Ok(false);
+                return Ok(None);
             }
-            // f_bsize, f_frsize, f_blocks, f_bfree, f_bavail, f_files, f_ffree, f_favail
-            let [bsize, frsize, _, _, available, files, _, free_files] = lane
+            // f_bsize, f_frsize, f_blocks, f_bfree, f_bavail, f_files, f_ffree,
+            // f_favail, f_fsid, f_flag, f_namemax
+            let [bsize, frsize, blocks, _, available, files, _, free_files] = lane
                 .ask(Packet::extended("statvfs@openssh.com").bytes(path))?
                 .numbers()?;
             let unit = if frsize == 0 { bsize } else { frsize };
-            let bytes = available.saturating_mul(unit);
-            Ok(bytes < 1 << 20 || (files > 0 && free_files == 0))
+            Ok(Some(Room {
+                total: blocks.saturating_mul(unit),
+                free: available.saturating_mul(unit),
+                no_names: files > 0 && free_files == 0,
+            }))
         })
-        .unwrap_or(false)
     }
+
+    /// Whether the file system of `path` is known to have no room left.
+    pub fn is_full(&self, path: &[u8]) -> bool {
+        let seen = self.statvfs(path).ok().flatten();
+        seen.is_some_and(|seen| seen.free < 1 << 20 || seen.no_names)
+    }
+
+    /// Whether connecting again has failed, after which every call fails.
+    pub fn is_down(&self) -> bool {
+        self.down.load(Ordering::Relaxed)
+    }
+}
+
+/// What a server's file system holds, in bytes.
+struct Room {
+    total: u64,
+    free: u64,
+    /// It has room for bytes, but not for another file.
+    no_names: bool,
 }
 
 impl Drop for Client {
@@ -228,7 +255,7 @@ impl Drop for Client {
 
 /// Why a call failed: the server said no, or the engine's own error.
 #[derive(Debug)]
-pub(super) enum Failed {
+pub(crate) enum Failed {
     Fault(Fault),
     Engine(Error),
 }
@@ -255,7 +282,7 @@ impl Failed {
 
 /// The runtime that carries the packets: two threads, one of which encrypts
 /// while the other moves data.
-pub(super) fn runtime() -> Result<tokio::runtime::Runtime> {
+pub(crate) fn runtime() -> Result<tokio::runtime::Runtime> {
     tokio::runtime::Builder::new_multi_thread()
         .worker_threads(2)
         .thread_name("colca-sftp")
@@ -266,7 +293,7 @@ pub(super) fn runtime() -> Result<tokio::runtime::Runtime> {
 }
 
 /// Runs `work` on the runtime and waits for it on this plain thread.
-pub(super) fn wait_for<T: Send + 'static>(
+pub(crate) fn wait_for<T: Send + 'static>(
     runtime: &tokio::runtime::Runtime,
     work: impl Future<Output = Result<T>> + Send + 'static,
 ) -> Result<T> {

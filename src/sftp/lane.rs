@@ -21,7 +21,7 @@ use super::wire::{Cutter, Fault, Frame, Packet, kind};
 const SILENCE: Duration = Duration::from_secs(60);
 
 /// An SFTP channel with its own connection.
-pub(super) struct Lane {
+pub(crate) struct Lane {
     outgoing: UnboundedSender<Vec<u8>>,
     waiting: Arc<Waiting>,
     next: AtomicU32,
@@ -33,7 +33,7 @@ pub(super) struct Lane {
 
 /// Extensions of OpenSSH that are used where offered.
 #[derive(Clone, Copy, Debug, Default)]
-pub(super) struct Offers {
+pub(crate) struct Offers {
     pub posix_rename: bool,
     pub hardlink: bool,
     pub lsetstat: bool,
@@ -102,7 +102,7 @@ impl Waiting {
 }
 
 /// A request under way.
-pub(super) struct Asked {
+pub(crate) struct Asked {
     answer: Receiver<Frame>,
     waiting: Arc<Waiting>,
 }
