@@ -7,6 +7,7 @@
 //! panel. Which requirement stands where is the table in `docs/directive.md`.
 
 pub mod log;
+pub mod roles;
 
 use std::fmt;
 
