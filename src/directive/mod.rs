@@ -7,7 +7,9 @@
 //! panel. Which requirement stands where is the table in `docs/directive.md`.
 
 pub mod log;
+pub mod retention;
 pub mod roles;
+pub mod schedule;
 
 use std::fmt;
 
