@@ -6,7 +6,9 @@
 //! and a refusal is a reason that a machine can read; its words belong to the
 //! panel. Which requirement stands where is the table in `docs/directive.md`.
 
+pub mod document;
 pub mod log;
+pub mod register;
 pub mod retention;
 pub mod roles;
 pub mod schedule;
@@ -143,6 +145,11 @@ pub fn lima_time(at: jiff::civil::DateTime) -> Timestamp {
 fn after(at: Timestamp, seconds: i64) -> Timestamp {
     at.saturating_add(jiff::SignedDuration::from_secs(seconds))
         .unwrap_or(Timestamp::MAX)
+}
+
+/// Whether a text that must be filled in is empty.
+fn blank(text: &str) -> bool {
+    text.trim().is_empty()
 }
 
 #[cfg(test)]
