@@ -12,6 +12,7 @@ pub mod register;
 pub mod retention;
 pub mod roles;
 pub mod schedule;
+pub mod verification;
 
 use std::fmt;
 
