@@ -7,6 +7,7 @@
 //! panel. Which requirement stands where is the table in `docs/directive.md`.
 
 pub mod document;
+pub mod incident;
 pub mod log;
 pub mod register;
 pub mod retention;
