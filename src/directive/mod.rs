@@ -7,12 +7,16 @@
 //! panel. Which requirement stands where is the table in `docs/directive.md`.
 
 pub mod document;
+pub mod hold;
 pub mod incident;
 pub mod log;
 pub mod register;
+pub mod request;
+pub mod restore_test;
 pub mod retention;
 pub mod roles;
 pub mod schedule;
+pub mod test_plan;
 pub mod verification;
 
 use std::fmt;

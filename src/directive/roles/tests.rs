@@ -83,6 +83,27 @@ fn two_persons_are_always_possible_and_only_where_needed() {
     }
 }
 
+/// The state machines let those act whom the matrix names.
+#[test]
+fn the_documents_are_drawn_up_by_whom_the_matrix_names() {
+    use crate::directive::document::Content;
+    use crate::directive::{register, test_plan};
+    let doers = |function| -> Vec<Role> {
+        let may = |role: &Role| may(*role, function, false);
+        Role::ALL.into_iter().filter(may).collect()
+    };
+    let sorted = |roles: &[Role]| {
+        let mut roles = roles.to_vec();
+        roles.sort();
+        roles
+    };
+    let register = sorted(register::Entries::DRAFTERS);
+    assert_eq!(doers(Function::DraftRegister), register);
+    let plan = sorted(test_plan::Lines::DRAFTERS);
+    assert_eq!(doers(Function::PreparePlan), plan);
+    assert_eq!(doers(Function::Approve), [Role::Director]);
+}
+
 #[test]
 fn every_pair_of_roles_and_persons_for_every_function() {
     for function in Function::ALL {
