@@ -16,6 +16,7 @@ pub mod restore_test;
 pub mod retention;
 pub mod roles;
 pub mod schedule;
+pub mod store;
 pub mod test_plan;
 pub mod verification;
 

@@ -148,8 +148,8 @@ pub fn working(date: Date, holidays: &Holidays) -> bool {
     !matches!(date.weekday(), Weekday::Saturday | Weekday::Sunday) && !holidays.contains(date)
 }
 
-/// The first working day after a day. Looks a year ahead at most: a calendar
-/// of holidays only counts the day after as one of work.
+/// The first working day after a day; simply the day after, where a calendar
+/// leaves none within a year.
 pub fn next_working(date: Date, holidays: &Holidays) -> Date {
     let next = date.tomorrow().unwrap_or(Date::MAX);
     std::iter::successors(Some(next), |date| date.tomorrow().ok())
