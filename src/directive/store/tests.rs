@@ -105,8 +105,8 @@ fn what_is_refused_leaves_neither_record_nor_line() {
     assert!(lines[0].contains("\"changed\":[{") && lines[1].contains("\"changed\":[]"));
 }
 
-/// A power cut anywhere in the log's last line, or before it: the change is
-/// there and so is its line, once.
+/// A power cut in the log's last line, or before it: the change is there and
+/// so is its line, once. (The log's own test goes through every byte.)
 #[test]
 fn a_power_cut_between_record_and_line_loses_neither() {
     let folder = tempfile::tempdir().unwrap();
@@ -117,7 +117,8 @@ fn a_power_cut_between_record_and_line_loses_neither() {
     let whole = std::fs::read(folder.path().join(log::FILE)).unwrap();
     let database = std::fs::read(folder.path().join(FILE)).unwrap();
     let last = whole.len() - lines(folder.path())[1].len() - 1;
-    for at in last..=whole.len() {
+    let ends = [last, last + 1, whole.len() - 1, whole.len()];
+    for at in ends.into_iter().chain((last..whole.len()).step_by(9)) {
         let folder = tempfile::tempdir().unwrap();
         std::fs::write(folder.path().join(FILE), &database).unwrap();
         std::fs::write(folder.path().join(log::FILE), &whole[..at]).unwrap();
