@@ -4,6 +4,7 @@
 //! that the house stays a tree (see `docs/architecture.md`).
 
 // Floor 1: pure machinery.
+pub mod directive;
 pub mod engine;
 pub mod jobs;
 mod privileged;
