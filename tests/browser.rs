@@ -311,7 +311,7 @@ async fn first_day_with_the_box() {
     chrome.open("/disks").await;
     chrome.press("Buscar discos").await;
     chrome.says("Se buscaron los discos").await;
-    chrome.says("No se encuentra").await;
+    chrome.says("No está").await;
     audit.look(&chrome, "44-disks-one-missing").await;
     chrome.open("/").await;
     chrome.says("No: hay datos sin protección").await;

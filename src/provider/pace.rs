@@ -98,8 +98,12 @@ impl FromStr for Schedule {
             if part.is_empty() {
                 continue;
             }
-            let (hours, rate) = part.split_once(' ').unwrap_or(("else", part));
-            let hours = match hours.eq_ignore_ascii_case("else") {
+            // A rule without hours is the speed alone, which has a space in it, too.
+            let (hours, rate) = match part.split_once(' ') {
+                Some((hours, rate)) if hours.contains('-') || is_rest(hours) => (hours, rate),
+                _ => ("else", part),
+            };
+            let hours = match is_rest(hours) {
                 true => None,
                 false => {
                     let (from, to) = hours.split_once('-').ok_or_else(|| bad(part))?;
@@ -109,7 +113,7 @@ impl FromStr for Schedule {
                     ))
                 }
             };
-            let rate = match rate.trim().eq_ignore_ascii_case("unlimited") {
+            let rate = match is_unlimited(rate.trim()) {
                 true => None,
                 false => Some(speed(rate).ok_or_else(|| bad(part))?),
             };
@@ -117,6 +121,18 @@ impl FromStr for Schedule {
         }
         Ok(Self(rules))
     }
+}
+
+/// The word for all other hours, in English or Spanish.
+fn is_rest(word: &str) -> bool {
+    ["else", "resto"]
+        .iter()
+        .any(|w| word.eq_ignore_ascii_case(w))
+}
+
+/// The words for no limit, in English or Spanish.
+fn is_unlimited(words: &str) -> bool {
+    ["unlimited", "sin límite", "sin limite"].contains(&words.to_lowercase().as_str())
 }
 
 /// `HH:MM`; 24:00 is midnight.
@@ -332,6 +348,8 @@ mod tests {
         let at = |h, m| night.rate_at(Time::new(h, m, 0, 0).unwrap());
         assert_eq!((at(23, 0), at(6, 29)), (None, None));
         assert_eq!((at(6, 30), at(12, 0)), (Some(512_000), Some(512_000)));
+        let spanish: Schedule = "08:00-18:00 2 MiB/s, resto sin límite".parse().unwrap();
+        assert_eq!(spanish, schedule);
         for schedule in [schedule, night, Schedule::default(), Schedule::always(7)] {
             let text = schedule.to_string();
             assert_eq!(text.parse::<Schedule>().unwrap(), schedule, "{text}");

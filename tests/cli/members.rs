@@ -128,6 +128,7 @@ fn a_replica_is_read_without_box_and_disks() {
     let (stage, words, source) = Stage::backed_up("1+1", 2);
     let words = stage.file("words", &words.join(" "));
     let replica = stage.path("replica");
+    std::fs::create_dir(&replica).unwrap();
     let replica = replica.to_str().unwrap();
     stage.colca(["replicate", "--to", replica]).ok();
     for gone in ["state", "disk1", "disk2"] {

@@ -68,14 +68,14 @@ fn a_damaged_block_hurts_only_its_files_and_is_healed_by_the_source() {
     // Who finds the segment damaged by other means can ask what needs it.
     let needed = b.repository.hurt_by(&[name], &Progress::default()).unwrap();
     let needed = needed.join("\n");
+    let nothing = b.repository.hurt_by(&[], &Progress::default()).unwrap();
+    assert_eq!(nothing, Vec::<String>::new());
     let deep = b.repository.verify(true, &Progress::default()).unwrap();
     let all = deep.errors.join("\n");
     assert!(all.contains(&name.to_string()), "{all}");
     for path in hurt.iter().take(50) {
         assert!(needed.contains(path.as_str()), "{path} in {needed}");
     }
-    let nothing = b.repository.hurt_by(&[], &Progress::default()).unwrap();
-    assert_eq!(nothing, Vec::<String>::new());
     assert!(all.contains(&snapshot.id[..8]), "{all}");
     for path in hurt.iter().take(50) {
         assert!(all.contains(path.as_str()), "{path} in {all}");

@@ -99,10 +99,12 @@ fn state(visit: &Visit, view: &ProviderView) -> Markup {
             @if let Some(job) = view.job {
                 p { a.button.plain href=(links::job(job)) { (icon(icons::RUN)) (l.t("see-progress")) } }
             } @else {
-                (parts::post_button(visit.csrf(), links::REPLICATE, "", icons::START, &l.t("replicate-now")))
-                (parts::post_button(visit.csrf(), links::INSPECT, "plain", icons::RUN, &l.t("provider-inspect")))
-                @if view.options.lock.is_some() {
-                    (parts::post_button(visit.csrf(), links::PROBE, "plain", icons::RUN, &l.t("provider-probe")))
+                div.actions {
+                    (parts::post_button(visit.csrf(), links::REPLICATE, "", icons::START, &l.t("replicate-now")))
+                    (parts::post_button(visit.csrf(), links::INSPECT, "plain", icons::RUN, &l.t("provider-inspect")))
+                    @if view.options.lock.is_some() {
+                        (parts::post_button(visit.csrf(), links::PROBE, "plain", icons::RUN, &l.t("provider-probe")))
+                    }
                 }
             }
         }
@@ -114,12 +116,12 @@ fn outside(l: Language, view: &ProviderView) -> Markup {
     let lock = match view.options.lock {
         None => l.t("provider-lock-none").into_owned(),
         Some(mode) => {
-            let key = match mode {
-                LockMode::Governance => "provider-lock-governance",
-                LockMode::Compliance => "provider-lock-compliance",
-            };
-            let days = u64::from(view.options.lock_days);
-            l.f(key, [("days", days.into())]).into_owned()
+            let days = [("days", u64::from(view.options.lock_days).into())];
+            match mode {
+                LockMode::Governance => l.f("provider-lock-governance", days),
+                LockMode::Compliance => l.f("provider-lock-compliance", days),
+            }
+            .into_owned()
         }
     };
     let bandwidth = view.options.limits.bandwidth.to_string();
@@ -204,7 +206,7 @@ fn form(visit: &Visit, view: &ProviderView, fields: &Fields, mistakes: &Mistakes
                 legend { (l.t("provider-lock")) }
                 p.soft { (l.t("provider-lock-hint")) }
                 @for (value, key) in LOCKS {
-                    (parts::choice("lock", value, lock_of(fields) == value, &l.t(Key(key)), ""))
+                    (parts::choice("lock", value, lock_of(fields) == value, &l.t(key), ""))
                 }
             }
             (text("lock_days", &l.t("provider-lock-days"), Some(&l.t("provider-lock-days-hint")), true))
@@ -215,10 +217,10 @@ fn form(visit: &Visit, view: &ProviderView, fields: &Fields, mistakes: &Mistakes
 }
 
 /// The ways to lock, and their texts.
-const LOCKS: [(&str, &str); 3] = [
-    ("none", "provider-lock-none"),
-    ("governance", "provider-lock-governance-name"),
-    ("compliance", "provider-lock-compliance-name"),
+const LOCKS: [(&str, Key); 3] = [
+    ("none", Key("provider-lock-none")),
+    ("governance", Key("provider-lock-governance-name")),
+    ("compliance", Key("provider-lock-compliance-name")),
 ];
 
 fn lock_of(fields: &Fields) -> &str {
