@@ -239,6 +239,7 @@ fn what_the_pool_has_lost_comes_from_the_provider_and_is_healed() {
         let alone = kit.open(kit.pool());
         assert_eq!(restore(&alone, &at("again")), 0);
         assert!(kit.same(&at("again")));
+        drop(alone);
         // And what neither has is lost, by name, and nothing else.
         let name = garbled[0];
         kit.shards(name).iter().for_each(|shard| garble(shard));
