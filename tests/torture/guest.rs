@@ -30,6 +30,7 @@ const PROGRAMS: &[&str] = &[
     "mkdir",
     "mkfs.ext4",
     "mktemp",
+    "sync",
     "modprobe",
     "mount",
     "mv",
