@@ -59,8 +59,8 @@ CUTS ?= 100
 
 torture: setup ## Every fault in full: disks lost, swapped and returned, bits flipped, power cut (TORTURE=20 rounds, CUTS=100; hours)
 	$(call say,Torturing pools)
-	COLCA_TORTURE=$(TORTURE) cargo nextest run --release --locked --no-capture --test campaign
-	COLCA_TORTURE=$(TORTURE) cargo nextest run --release --locked --no-capture --lib -E 'test(pool::crash)'
+	COLCA_TORTURE=$(TORTURE) cargo nextest run --profile torture --release --locked --no-capture --test campaign
+	COLCA_TORTURE=$(TORTURE) cargo nextest run --profile torture --release --locked --no-capture --lib -E 'test(pool::crash)'
 	$(call say,Cutting the power of a machine $(CUTS) times)
 	COLCA_CUTS=$(CUTS) cargo nextest run --profile torture --release --locked --no-capture --test torture
 

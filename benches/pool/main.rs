@@ -22,7 +22,7 @@ use colca::pool::{NewMember, Pace, Pool, ScrubOptions};
 const OBJECTS: u64 = 48;
 const OBJECT: usize = 32 << 20;
 const ROUNDS: usize = 3;
-/// Bytes a second of one of them are printed in MB, 10⁶ bytes.
+/// Rates are printed in MB, 10⁶ bytes, a second.
 const MB: f64 = 1e6;
 
 fn main() {
@@ -152,10 +152,11 @@ fn round(disks: &[PathBuf], apart: bool) -> (Cost, Cost) {
         "{report:?}"
     );
     let took = start.elapsed().as_secs_f64();
-    let (reading, writing) = (read.0 * 2.0 * shard as f64, read.1 * shard as f64);
+    let (reading, writing) = (read.0 * shard as f64, read.1 * shard as f64);
     let alone = match apart {
-        true => (reading).max(writing),
-        false => reading + writing,
+        // What all three read at once was measured; each of the two reads a third of that.
+        true => (3.0 * reading).max(writing),
+        false => 2.0 * reading + writing,
     };
     let bytes = 3.0 * shard as f64;
     (scrub, Cost { bytes, took, alone })

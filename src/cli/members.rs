@@ -133,7 +133,7 @@ pub(crate) fn remove(context: &Context, arguments: &Remove) -> anyhow::Result<Ou
 
 pub(crate) fn replace(context: &Context, arguments: &Replace) -> anyhow::Result<Outcome> {
     let pool = state::open_pool(context)?;
-    // Whoever is meant must be clear before anything is remembered.
+    // First, so that it is found again whatever happens.
     state::know(context, std::slice::from_ref(&arguments.new))?;
     pool.replace(&arguments.old, &new_member(&arguments.new, false))?;
     let words =

@@ -175,6 +175,10 @@ impl Storage for Ladder {
         self.pool.put(name, bytes)
     }
 
+    fn put_to_free(&self, name: &Name, bytes: &[u8]) -> Result<()> {
+        self.pool.put_to_free(name, bytes)
+    }
+
     fn get(&self, name: &Name) -> Result<Vec<u8>> {
         match self.pool.get(name) {
             Err(e) if lost(&e) => self.heal(name, e),

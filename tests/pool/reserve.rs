@@ -1,7 +1,10 @@
 //! The room that is kept free, so that room can be made.
 
+use std::sync::Arc;
+
 use colca::engine::Kind;
 use colca::engine::storage::{Class, Name, Storage};
+use colca::provider::Ladder;
 use tempfile::TempDir;
 
 use super::conformance::{noise, segment};
@@ -13,6 +16,7 @@ const MIB: u64 = 1 << 20;
 fn a_full_pool_has_room_for_what_frees_room() {
     let dir = TempDir::new().unwrap();
     let (mounts, pool) = mounted_pool(&dir, "2+1", &[32 * MIB; 3]);
+    let pool = Arc::new(pool);
     let floor = pool.status().members[0].reserve;
     assert_eq!(floor, 2 * MIB, "a sixteenth of a small member");
     let mut stored = Vec::new();
@@ -35,8 +39,14 @@ fn a_full_pool_has_room_for_what_frees_room() {
     pool.put(&Name::Snapshot([1; 16]), &noise(5, 3_000))
         .unwrap();
     pool.put(&Name::Header, &noise(6, 3_000)).unwrap();
+    // The daemon reaches the pool through the provider's ladder.
+    let ladder = Ladder::new(pool.clone(), Box::new(|| Ok(None)));
     let again = noise(1_000, 1_000_000);
-    pool.put_to_free(&segment(&again), &again).unwrap();
+    assert_eq!(
+        ladder.put(&segment(&again), &again).unwrap_err().kind(),
+        Kind::Full
+    );
+    ladder.put_to_free(&segment(&again), &again).unwrap();
     assert!(pool.get(&segment(&again)).unwrap() == again);
     pool.delete(&stored.pop().unwrap()).unwrap();
     pool.delete(&stored.pop().unwrap()).unwrap();

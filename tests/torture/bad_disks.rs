@@ -55,6 +55,9 @@ fn bad_sectors_cost_nothing() {
     assert!(!said.text().contains("lost"), "{}", said.text());
     back_up(&mut guest, &mut committed);
     all_restore(&mut guest, &committed);
+    // Otherwise nothing would have been tried.
+    let console = guest.cut();
+    assert!(console.contains("I/O error, dev vdc"), "{console}");
 }
 
 /// Puts a layer between member `c` and its disk; `how` are dm-flakey's words after the device.
