@@ -219,3 +219,30 @@ fn damage_is_found_healed_and_remembered() {
     let job = lab.job(&lab.post("/pool/scrub", json!({"all": true})));
     assert_eq!(job["state"], "done", "{job}");
 }
+
+#[test]
+fn a_scrub_says_which_files_are_lost() {
+    let lab = with_data();
+    care(&lab, 0);
+    // Two of three shards of everything: more than parity makes up for.
+    for number in [1, 2] {
+        let segments = bay(&lab, number).join("content/objects/segments");
+        for shelf in std::fs::read_dir(&segments).unwrap() {
+            for shard in std::fs::read_dir(shelf.unwrap().path()).unwrap() {
+                let shard = shard.unwrap().path();
+                let mut bytes = std::fs::read(&shard).unwrap();
+                let last = bytes.len() - 1;
+                bytes[last] ^= 1;
+                std::fs::write(&shard, &bytes).unwrap();
+            }
+        }
+    }
+    let job = lab.job(&lab.post("/pool/scrub", json!({"all": true})));
+    assert_eq!(job["state"], "warnings", "{job}");
+    assert!(
+        !job["result"]["lost"].as_array().unwrap().is_empty(),
+        "{job}"
+    );
+    let log = job["log"].to_string();
+    assert!(log.contains("snapshot "), "{job}");
+}

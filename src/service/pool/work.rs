@@ -12,6 +12,7 @@ use std::time::{Duration, Instant};
 use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
 
+use super::damage::bring_or_name;
 use crate::appliance::Record;
 use crate::engine::{Error, Kind, Result};
 use crate::jobs::Id;
@@ -132,7 +133,8 @@ impl Service {
                 all,
                 limit: 0,
             };
-            let report = pool.scrub(&options, &Pace::new(task.progress, care.scrub_rate))?;
+            let mut report = pool.scrub(&options, &Pace::new(task.progress, care.scrub_rate))?;
+            report.lost = bring_or_name(task, report.lost)?;
             if report.damaged > report.healed {
                 // What could not be healed where it lies may be rebuilt elsewhere.
                 task.service.want_settle(Duration::ZERO)?;
